@@ -1,0 +1,1 @@
+"""Finds the neural network that a microcontroller can really live with."""

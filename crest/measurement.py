@@ -1,0 +1,163 @@
+"""The words everybody speaks about results: estimates with an origin and an interval, memory, layers, a measurement."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import model_validator
+
+from crest.frozen import Frozen
+
+MEASUREMENT_SCHEMA = 1
+
+Origin = Literal["emulated", "measured", "estimated"]
+
+
+class Estimate(Frozen):
+    """One number: where it comes from and how far it can be trusted.
+
+    ``value`` is None only with a ``reason``. ``low`` and ``high`` bound it at the given ``confidence``
+    (0..1); they are None for exact counts.
+    """
+
+    value: float | None
+    origin: Origin
+    low: float | None = None
+    high: float | None = None
+    confidence: float | None = None
+    reason: str | None = None
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Estimate:
+        if self.value is None and not self.reason:
+            raise ValueError("an absent value needs a reason")
+        if (self.low is None) != (self.high is None):
+            raise ValueError("an interval has two ends")
+        known = self.low is not None and self.high is not None and self.value is not None
+        if known and not self.low <= self.value <= self.high:  # type: ignore[operator]
+            raise ValueError(f"value {self.value} lies outside its interval [{self.low}, {self.high}]")
+        return self
+
+    @classmethod
+    def absent(cls, reason: str, origin: Origin = "estimated") -> Estimate:
+        """An estimate that cannot be given, and why."""
+        return cls(value=None, origin=origin, reason=reason)
+
+    def scaled(self, factor: float) -> Estimate:
+        """This estimate in another unit or over another count (``factor`` > 0)."""
+        if factor <= 0:
+            raise ValueError("factor must be positive")
+        return self.model_copy(
+            update={
+                name: None if (number := getattr(self, name)) is None else number * factor
+                for name in ("value", "low", "high")
+            }
+        )
+
+
+class MemoryReport(Frozen):
+    """Bytes in flash and RAM of what ships, by owner.
+
+    ``flash_bytes`` and ``ram_bytes`` are what the policies see: they hold the model library, the buffers of the
+    workload and the reserve of the study. The measuring harness (protocol, board start-up) does not ship and is
+    listed apart.
+    """
+
+    weights_bytes: int
+    code_bytes: int
+    flash_reserve_bytes: int = 0
+    flash_harness_bytes: int
+    flash_total_bytes: int
+    arena_bytes: int
+    arena_lower_bound_bytes: int
+    static_ram_bytes: int
+    stack_bytes: int
+    workload_ram_bytes: int = 0
+    ram_reserve_bytes: int = 0
+    ram_harness_bytes: int
+    ram_total_bytes: int
+
+    def beside(self, *, flash_reserve_bytes: int, ram_reserve_bytes: int, workload_ram_bytes: int) -> MemoryReport:
+        """This report with what the application around the model needs."""
+        return self.model_copy(
+            update={
+                "flash_reserve_bytes": flash_reserve_bytes,
+                "ram_reserve_bytes": ram_reserve_bytes,
+                "workload_ram_bytes": workload_ram_bytes,
+            }
+        )
+
+    @property
+    def flash_bytes(self) -> int:
+        """Flash of what ships: library code, tables and weights, plus the reserve."""
+        return self.weights_bytes + self.code_bytes + self.flash_reserve_bytes
+
+    @property
+    def ram_bytes(self) -> int:
+        """RAM of what ships: arena, statics, stack, workload buffers, plus the reserve."""
+        return (
+            self.arena_bytes
+            + self.static_ram_bytes
+            + self.stack_bytes
+            + self.workload_ram_bytes
+            + self.ram_reserve_bytes
+        )
+
+
+class LayerCost(Frozen):
+    """What one layer costs in one inference."""
+
+    index: int
+    name: str
+    operator: str
+    macs: int
+    instructions: int
+    cycles: float
+
+
+class Measurement(Frozen):
+    """What a program costs on a target under a schedule."""
+
+    schema_version: int = MEASUREMENT_SCHEMA
+    target: str
+    backend: str
+    schedule: str
+    clock_mhz: float
+    elf_sha256: str
+    toolchain: str
+    timing_model: str
+    energy_model: str
+    golden_pairs_checked: int
+    memory: MemoryReport
+    layers: tuple[LayerCost, ...]
+    instructions: int
+    cycles: Estimate
+    latency_ms: Estimate
+    energy_per_inference_uj: Estimate
+    energy_per_window_uj: Estimate
+    average_power_uw: Estimate
+    duty_cycle: Estimate
+    deadline_missed: bool | None
+    notes: tuple[str, ...] = ()
+
+    def metrics(self) -> dict[str, float]:
+        """Every recorded metric by the name that policies use; absent ones are left out."""
+        named: dict[str, float] = {
+            "flash_bytes": float(self.memory.flash_bytes),
+            "ram_bytes": float(self.memory.ram_bytes),
+            "arena_bytes": float(self.memory.arena_bytes),
+            "weights_bytes": float(self.memory.weights_bytes),
+            "instructions": float(self.instructions),
+        }
+        for name in (
+            "cycles",
+            "latency_ms",
+            "energy_per_inference_uj",
+            "energy_per_window_uj",
+            "average_power_uw",
+            "duty_cycle",
+        ):
+            value = getattr(self, name).value
+            if value is not None:
+                named[name] = value
+        return named

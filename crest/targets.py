@@ -1,0 +1,149 @@
+"""Targets: what a board is, read from ``emulation/targets/<name>.yaml``. No board fact lives in Python."""
+
+from __future__ import annotations
+
+import difflib
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from crest.assets import asset_path
+from crest.errors import AssetError, StudyError
+from crest.frozen import Frozen
+from crest.yaml_io import load_yaml, validate
+
+CoreName = Literal["cortex-m0plus", "cortex-m4", "cortex-m7"]
+RegionKind = Literal["flash", "sram", "itcm", "dtcm"]
+
+
+class Region(Frozen):
+    """A memory region: ``wait_states`` by the highest clock (MHz) at which each number still holds."""
+
+    name: str
+    kind: RegionKind
+    base: int
+    size_bytes: int = Field(gt=0)
+    wait_states: dict[float, int] = {}
+
+    @property
+    def end(self) -> int:
+        """First address behind the region."""
+        return self.base + self.size_bytes
+
+    def wait_states_at(self, clock_mhz: float) -> int:
+        """Wait states needed at a clock; 0 where the region declares none."""
+        for limit_mhz, wait_states in sorted(self.wait_states.items()):
+            if clock_mhz <= limit_mhz:
+                return wait_states
+        if self.wait_states:
+            raise AssetError(f"region {self.name}: no wait states declared for {clock_mhz} MHz")
+        return 0
+
+
+class Peripheral(Frozen):
+    """A peripheral that the firmware touches: which register model it follows, and where it sits."""
+
+    model: str
+    base: int
+    size_bytes: int = Field(gt=0)
+    registers: dict[int, int] = {}
+
+
+class Supply(Frozen):
+    """Supply conditions of the board's MCU rail."""
+
+    volt: float
+    regulator: str
+
+
+class Sources(Frozen):
+    """Where the facts of a target come from."""
+
+    facts: tuple[str, ...]
+
+
+class Target(Frozen):
+    """An emulated or physical board."""
+
+    name: str
+    description: str
+    mcu: str
+    core: CoreName
+    fpu: Literal["none", "single", "double"]
+    clock_mhz: tuple[float, ...] = Field(min_length=1)
+    supply: Supply
+    regions: tuple[Region, ...]
+    code_region: str
+    data_region: str
+    reserved_flash_bytes: int = Field(default=0, ge=0, description="bytes at the start of flash kept by a bootloader")
+    reserved_ram_bytes: int = Field(default=0, ge=0, description="bytes at the start of RAM kept by the vendor")
+    uart: str
+    peripherals: dict[str, Peripheral]
+    firmware_board: str
+    sources: Sources
+
+    @model_validator(mode="after")
+    def _names_resolve(self) -> Target:
+        for name in (self.code_region, self.data_region):
+            self.region(name)
+        if self.uart not in self.peripherals:
+            raise ValueError(f"uart {self.uart!r} is not among the peripherals")
+        return self
+
+    def region(self, name: str) -> Region:
+        """The region of that name."""
+        for region in self.regions:
+            if region.name == name:
+                return region
+        raise ValueError(f"no memory region named {name!r}")
+
+    @property
+    def flash(self) -> Region:
+        """Where code and weights lie."""
+        return self.region(self.code_region)
+
+    @property
+    def ram(self) -> Region:
+        """Where arena, statics and stack lie."""
+        return self.region(self.data_region)
+
+    @property
+    def flash_available_bytes(self) -> int:
+        """Flash left beside what the vendor's bootloader reserves."""
+        return self.flash.size_bytes - self.reserved_flash_bytes
+
+    @property
+    def ram_available_bytes(self) -> int:
+        """RAM left beside what the vendor reserves."""
+        return self.ram.size_bytes - self.reserved_ram_bytes
+
+    @property
+    def has_dsp(self) -> bool:
+        """Whether the core executes the DSP extension (SMLAD and friends)."""
+        return self.core != "cortex-m0plus"
+
+
+def target_names() -> list[str]:
+    """Names of all targets that ship, sorted."""
+    return sorted(path.stem for path in asset_path("emulation", "targets").glob("*.yaml"))
+
+
+def load_target(name_or_path: str) -> Target:
+    """Read a target by name, or from a YAML file of the user's.
+
+    Raises:
+        StudyError: no target of that name; the hint lists those that exist.
+        AssetError: the file is malformed.
+    """
+    path = Path(name_or_path)
+    if path.suffix != ".yaml":
+        names = target_names()
+        if name_or_path not in names:
+            close = difflib.get_close_matches(name_or_path, names, n=1)
+            raise StudyError(
+                f"unknown target {name_or_path!r}" + (f"; did you mean {close[0]!r}?" if close else ""),
+                hint=f"targets: {', '.join(names)}; or give the path of a .yaml",
+            )
+        path = asset_path("emulation", "targets", f"{name_or_path}.yaml")
+    return validate(load_yaml(path, AssetError), Target, str(path), AssetError)
