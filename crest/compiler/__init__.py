@@ -1,0 +1,1 @@
+"""From a .tflite to firmware: graph, passes, memory plan, C, ELF."""

@@ -1,0 +1,198 @@
+"""The compiler's road: graph -> passes -> memory plan -> C -> ELF -> Program."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from elftools.elf.elffile import ELFFile
+
+from crest.assets import asset_path
+from crest.compiler import linker
+from crest.compiler.emit import Sources, emit
+from crest.compiler.graph import Graph
+from crest.compiler.host import HostModel
+from crest.compiler.lowering import KernelCall, lower
+from crest.compiler.memory import ArenaPlan, plan_arena
+from crest.compiler.passes import PassRecord, run_passes
+from crest.compiler.program import GoldenPair, Program, ProgramLayer
+from crest.compiler.stack import stack_bound_bytes
+from crest.compiler.toolchain import Toolchain
+from crest.errors import CapacityError
+from crest.measurement import MemoryReport
+from crest.targets import Target
+
+GOLDEN_PAIRS = 4
+
+
+@dataclass(frozen=True)
+class Lowered:
+    """A graph ready to be compiled for any machine."""
+
+    imported: Graph
+    graph: Graph
+    removed: tuple[PassRecord, ...]
+    calls: tuple[KernelCall | None, ...]
+    arena: ArenaPlan
+    sources: Sources
+    model_id: bytes
+
+
+def lower_graph(imported: Graph) -> Lowered:
+    """Run the passes, plan the memory and write the C sources."""
+    graph, removed = run_passes(imported)
+    calls = tuple(lower(graph, op) for op in graph.operators)
+    scratch = {p: call.scratch_bytes for p, call in enumerate(calls) if call is not None and call.scratch_bytes}
+    arena = plan_arena(graph, scratch)
+    model_id = _content_hash(imported).digest()[:8]
+    return Lowered(imported, graph, removed, calls, arena, emit(graph, calls, arena, model_id), model_id)
+
+
+def check_static_fit(lowered: Lowered, target: Target, extra_flash_bytes: int, extra_ram_bytes: int) -> None:
+    """Refuse what cannot fit before a compiler is called: weights, arena, buffers and reserve alone.
+
+    Raises:
+        CapacityError: they are larger than the target's memories.
+    """
+    weights = sum(call.weight_bytes for call in lowered.calls if call is not None) + extra_flash_bytes
+    ram = lowered.arena.size_bytes + extra_ram_bytes
+    _check("flash", weights, target.flash_available_bytes, target.name, "weights and reserve alone need")
+    _check("RAM", ram, target.ram_available_bytes, target.name, "arena, buffers and reserve alone need")
+
+
+def check_fit(memory: MemoryReport, target: Target) -> None:
+    """Refuse a program that does not fit beside the measuring harness.
+
+    Raises:
+        CapacityError: it is larger than the target's memories.
+    """
+    flash = memory.flash_bytes + memory.flash_harness_bytes
+    ram = memory.ram_bytes + memory.ram_harness_bytes
+    _check("flash", flash, target.flash_available_bytes, target.name, "model, reserve and measuring harness need")
+    _check("RAM", ram, target.ram_available_bytes, target.name, "model, stack, reserve and measuring harness need")
+
+
+def build_program(lowered: Lowered, target: Target, toolchain: Toolchain, seed: int = 0) -> Program:
+    """Compile a lowered graph to measuring firmware.
+
+    Args:
+        lowered: from ``lower_graph``.
+        target: the board.
+        toolchain: the compiler, set up for the target.
+        seed: of the random golden inputs.
+
+    Raises:
+        CapacityError: the linker found no room.
+        ToolchainError: the compiler failed.
+    """
+    elf = _build_elf(lowered, target, toolchain)
+    return Program(
+        name=lowered.imported.name,
+        target=target,
+        toolchain=toolchain.identity,
+        elf=elf,
+        elf_sha256=hashlib.sha256(elf).hexdigest(),
+        model_id=lowered.model_id,
+        imported=lowered.imported,
+        graph=lowered.graph,
+        removed=lowered.removed,
+        layers=_layers(lowered),
+        arena=lowered.arena,
+        memory=_memory_report(elf, lowered),
+        golden=_golden_pairs(lowered, seed),
+        sources=lowered.sources,
+    )
+
+
+def _layers(lowered: Lowered) -> tuple[ProgramLayer, ...]:
+    graph = lowered.graph
+    return tuple(
+        ProgramLayer(index=position, name=graph.tensors[op.outputs[0]].name, operator=op.kind, macs=graph.macs(op))
+        for position, op in enumerate(graph.operators)
+        if lowered.calls[position] is not None
+    )
+
+
+def _check(what: str, needed: int, available: int, target: str, words: str) -> None:
+    if needed > available:
+        raise CapacityError(
+            f"does not fit the {what} of {target}: {words} {needed} bytes, {available} are there",
+            hint="a smaller model, a smaller reserve, or a larger board",
+        )
+
+
+def _build_elf(lowered: Lowered, target: Target, toolchain: Toolchain) -> bytes:
+    firmware = asset_path("firmware")
+    kernels, runtime, board = firmware / "nn", firmware / "runtime", firmware / "boards" / target.firmware_board
+    objects = [toolchain.compile_cached(path, [kernels]) for path in sorted(kernels.glob("*.c"))]
+    for path in sorted([*runtime.glob("*.c"), *board.glob("*.c")]):
+        objects.append(toolchain.compile_cached(path, [runtime, kernels]))
+    with tempfile.TemporaryDirectory(prefix="crest-build-") as scratch:
+        folder = Path(scratch)
+        lowered.sources.write(folder)
+        for name in ("model", "harness_io"):
+            objects.append(folder / f"{name}.o")
+            toolchain.compile(folder / f"{name}.c", objects[-1], [folder, kernels, runtime], ["CREST_MEASURE"])
+        script = folder / "target.ld"
+        script.write_text(linker.linker_script(target), encoding="utf-8")
+        toolchain.link(objects, folder / "firmware.elf", script)
+        return (folder / "firmware.elf").read_bytes()
+
+
+def _memory_report(elf: bytes, lowered: Lowered) -> MemoryReport:
+    file = ELFFile(io.BytesIO(elf))
+    sizes = {section.name: int(section["sh_size"]) for section in file.iter_sections()}
+
+    def total(names: Sequence[str]) -> int:
+        return sum(sizes.get(name, 0) for name in names)
+
+    weights = sum(call.weight_bytes for call in lowered.calls if call is not None)
+    shipped_flash = total(linker.SHIPPED_FLASH)
+    static_ram = total(linker.SHIPPED_RAM)
+    harness_flash, harness_ram = total(linker.HARNESS_FLASH), total(linker.HARNESS_RAM)
+    arena = sizes.get(linker.ARENA, 0)
+    stack = stack_bound_bytes(file, "model_run")
+    return MemoryReport(
+        weights_bytes=weights,
+        code_bytes=shipped_flash - weights,
+        flash_harness_bytes=harness_flash,
+        flash_total_bytes=shipped_flash + harness_flash,
+        arena_bytes=arena,
+        arena_lower_bound_bytes=lowered.arena.lower_bound_bytes,
+        static_ram_bytes=static_ram,
+        stack_bytes=stack,
+        ram_harness_bytes=harness_ram,
+        ram_total_bytes=arena + static_ram + harness_ram + stack_bound_bytes(file, "Reset_Handler"),
+    )
+
+
+def _golden_pairs(lowered: Lowered, seed: int) -> tuple[GoldenPair, ...]:
+    """Random inputs over the whole range of the type, and what the host's build of the same kernels gives."""
+    rng = np.random.default_rng(seed)
+    inputs = []
+    for _ in range(GOLDEN_PAIRS):
+        parts = []
+        for index in lowered.graph.inputs:
+            tensor = lowered.graph.tensors[index]
+            if tensor.dtype == "int8":
+                parts.append(rng.integers(-128, 128, tensor.elements, dtype=np.int8).tobytes())
+            else:
+                parts.append(rng.standard_normal(tensor.elements).astype(np.float32).tobytes())
+        inputs.append(b"".join(parts))
+    with HostModel(lowered.graph, lowered.sources) as host:
+        return tuple(GoldenPair(data, host.run_bytes(data)) for data in inputs)
+
+
+def _content_hash(graph: Graph) -> Any:
+    digest = hashlib.sha256(graph.topology().encode())
+    for tensor in graph.constants():
+        assert tensor.data is not None
+        digest.update(tensor.data.tobytes())
+    digest.update(repr([tensor.quantization for tensor in graph.tensors]).encode())
+    return digest

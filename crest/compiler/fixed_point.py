@@ -1,0 +1,54 @@
+"""Real multipliers as the integers that TFLite's reference kernels compute with.
+
+Source of the arithmetic: tensorflow/lite/kernels/internal/quantization_util (QuantizeMultiplier) and kernel_util
+(CalculateActivationRangeQuantized); reimplemented from their definition.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from crest.errors import ModelError
+
+INT8_MIN, INT8_MAX = -128, 127
+
+
+def round_half_away(value: float) -> int:
+    """Round to the nearest integer, halves away from zero, as C's ``round``."""
+    return math.floor(abs(value) + 0.5) * (1 if value >= 0 else -1)
+
+
+def quantize_multiplier(real: float) -> tuple[int, int]:
+    """Return ``(multiplier, shift)`` with ``real ~ multiplier * 2**(shift - 31)``, multiplier in [2**30, 2**31)."""
+    if not math.isfinite(real) or real < 0:
+        raise ModelError(f"requantization factor {real} is not a positive number")
+    if real == 0:
+        return 0, 0
+    mantissa, shift = math.frexp(real)
+    multiplier = round_half_away(mantissa * (1 << 31))
+    if multiplier == 1 << 31:
+        multiplier //= 2
+        shift += 1
+    if shift < -31:
+        return 0, 0
+    if shift > 30:
+        raise ModelError(f"requantization factor {real} is too large")
+    return multiplier, shift
+
+
+def activation_range_int8(activation: str, scale: float, zero_point: int) -> tuple[int, int]:
+    """Clamping bounds of a fused activation on an int8 output."""
+    low, high = INT8_MIN, INT8_MAX
+    if activation in ("relu", "relu6"):
+        low = max(low, zero_point)
+    if activation == "relu6":
+        high = min(high, zero_point + round_half_away(float(np.float32(6.0) / np.float32(scale))))
+    return low, high
+
+
+def activation_range_float(activation: str) -> tuple[float, float]:
+    """Clamping bounds of a fused activation on a float32 output."""
+    largest = float(np.finfo(np.float32).max)
+    return {"none": (-largest, largest), "relu": (0.0, largest), "relu6": (0.0, 6.0)}[activation]

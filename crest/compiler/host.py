@@ -1,0 +1,107 @@
+"""The model as a library of this machine: the same generated C and kernels, for golden outputs and whole data sets."""
+
+from __future__ import annotations
+
+import ctypes
+import tempfile
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from crest.assets import asset_path
+from crest.compiler.emit import Sources
+from crest.compiler.graph import Graph
+from crest.compiler.toolchain import host_toolchain
+from crest.errors import ModelError
+
+_MEASURE = ("CREST_MEASURE",)
+
+
+class HostModel:
+    """A compiled model that runs on the host; use as a context manager, the library file is temporary."""
+
+    def __init__(self, graph: Graph, sources: Sources) -> None:
+        self.graph = graph
+        self._folder = tempfile.TemporaryDirectory(prefix="crest-host-")
+        library = _build(sources, Path(self._folder.name))
+        self._evaluate = ctypes.CDLL(str(library)).crest_evaluate
+        self._evaluate.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_long]
+        self._evaluate.restype = None
+        self._input_bytes = sum(graph.tensors[i].size_bytes for i in graph.inputs)
+        self._output_bytes = sum(graph.tensors[i].size_bytes for i in graph.outputs)
+
+    def run_bytes(self, inputs: bytes) -> bytes:
+        """Run inferences over concatenated raw inputs; returns the concatenated raw outputs."""
+        count, rest = divmod(len(inputs), self._input_bytes)
+        if rest:
+            raise ModelError(f"{self.graph.name}: inputs must be whole multiples of {self._input_bytes} bytes")
+        outputs = ctypes.create_string_buffer(max(count * self._output_bytes, 1))
+        self._evaluate(inputs, outputs, count)
+        return outputs.raw[: count * self._output_bytes]
+
+    def predict(self, x: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Predict in real units: quantizes the input and dequantizes the outputs.
+
+        Args:
+            x: float32 [n, *input shape]; the model must have one input.
+
+        Returns:
+            float32 [n, sum of the outputs' elements], outputs in the order of the graph.
+        """
+        source = self.graph.tensors[self.graph.inputs[0]]
+        flat = np.ascontiguousarray(x, dtype=np.float32).reshape(len(x), -1)
+        if len(self.graph.inputs) != 1 or flat.shape[1] != source.elements:
+            raise ModelError(f"{self.graph.name}: expects one input of {source.elements} elements, got {flat.shape[1]}")
+        raw = self.run_bytes(quantize(flat, source).tobytes())
+        rows = np.frombuffer(raw, dtype=np.uint8).reshape(len(x), -1)
+        columns, at = [], 0
+        for index in self.graph.outputs:
+            tensor = self.graph.tensors[index]
+            block = np.ascontiguousarray(rows[:, at : at + tensor.size_bytes])
+            columns.append(dequantize(block.view(tensor.dtype), tensor))
+            at += tensor.size_bytes
+        return np.concatenate(columns, axis=1)
+
+    def close(self) -> None:
+        """Remove the library file."""
+        self._folder.cleanup()
+
+    def __enter__(self) -> HostModel:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def quantize(values: NDArray[np.float32], tensor: Any) -> NDArray[Any]:
+    """Real numbers as the tensor's type stores them."""
+    if tensor.dtype == "float32":
+        return values.astype(np.float32)
+    scaled = np.round(values / np.float32(tensor.scale)) + tensor.zero_point
+    return np.clip(scaled, -128, 127).astype(np.int8)
+
+
+def dequantize(values: NDArray[Any], tensor: Any) -> NDArray[np.float32]:
+    """Real numbers of what the tensor stores."""
+    if tensor.dtype == "float32":
+        return values.astype(np.float32)
+    return ((values.astype(np.float32) - tensor.zero_point) * np.float32(tensor.scale)).astype(np.float32)
+
+
+def _build(sources: Sources, folder: Path) -> Path:
+    toolchain = host_toolchain()
+    kernels, runtime = asset_path("firmware", "nn"), asset_path("firmware", "runtime")
+    objects = [toolchain.compile_cached(path, [kernels]) for path in sorted(kernels.glob("*.c"))]
+    objects.append(toolchain.compile_cached(asset_path("firmware", "host") / "evaluate.c", [runtime, kernels]))
+    sources.write(folder)
+    for name in ("model", "harness_io"):
+        objects.append(folder / f"{name}.o")
+        toolchain.compile(folder / f"{name}.c", objects[-1], [folder, kernels, runtime], _MEASURE)
+    library = folder / "model.so"
+    toolchain.link(objects, library)
+    return library

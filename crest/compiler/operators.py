@@ -1,0 +1,224 @@
+"""What each operator of a .tflite means: its options, read and checked, and which versions are supported."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+import numpy as np
+import tflite
+from numpy.typing import NDArray
+
+from crest.compiler.graph import Operator, Tensor
+from crest.errors import ModelError
+
+_ACTIVATIONS: Final = {
+    tflite.ActivationFunctionType.NONE: "none",
+    tflite.ActivationFunctionType.RELU: "relu",
+    tflite.ActivationFunctionType.RELU6: "relu6",
+}
+
+
+def _options(raw: Any, options_type: Any) -> Any:
+    table = raw.BuiltinOptions()
+    options = options_type()
+    if table is None:
+        raise ModelError("operator without options")
+    options.Init(table.Bytes, table.Pos)
+    return options
+
+
+def _activation(value: int, where: str) -> str:
+    if value not in _ACTIVATIONS:
+        raise ModelError(f"{where}: fused activation {value} is not supported ({', '.join(_ACTIVATIONS.values())} are)")
+    return _ACTIVATIONS[value]
+
+
+def _need(condition: bool, where: str, problem: str) -> None:
+    if not condition:
+        raise ModelError(f"{where}: {problem}")
+
+
+def _same_padding(size: int, kernel: int, stride: int, dilation: int) -> tuple[int, int]:
+    """Zeros before and behind an axis under TensorFlow's SAME rule."""
+    effective = (kernel - 1) * dilation + 1
+    total = max((-(-size // stride) - 1) * stride + effective - size, 0)
+    return total // 2, total - total // 2
+
+
+def _spatial(
+    options: Any, in_shape: tuple[int, ...], kernel: tuple[int, int], dilation: tuple[int, int], where: str
+) -> dict[str, Any]:
+    strides = (options.StrideH(), options.StrideW())
+    _need(min(*strides, *kernel, *dilation) > 0, where, "stride, kernel and dilation must be positive")
+    if options.Padding() == tflite.Padding.SAME:
+        rows = _same_padding(in_shape[1], kernel[0], strides[0], dilation[0])
+        columns = _same_padding(in_shape[2], kernel[1], strides[1], dilation[1])
+        padding = (*rows, *columns)
+    else:
+        padding = (0, 0, 0, 0)
+    return {"strides": strides, "dilation": dilation, "padding": padding}
+
+
+def _check_spatial_output(
+    attributes: dict[str, Any], source: Tensor, out: Tensor, kernel: tuple[int, int], where: str
+) -> None:
+    top, bottom, left, right = attributes["padding"]
+    for axis, before, behind in ((0, top, bottom), (1, left, right)):
+        effective = (kernel[axis] - 1) * attributes["dilation"][axis] + 1
+        size = (source.shape[1 + axis] + before + behind - effective) // attributes["strides"][axis] + 1
+        _need(out.shape[1 + axis] == size, where, f"output shape {list(out.shape)} contradicts kernel and stride")
+
+
+def _read_conv(raw: Any, op: Operator, tensors: tuple[Tensor, ...], where: str) -> dict[str, Any]:
+    options = _options(raw, tflite.Conv2DOptions)
+    source, filters, out = tensors[op.inputs[0]], tensors[op.inputs[1]], tensors[op.outputs[0]]
+    _need(len(source.shape) == len(filters.shape) == len(out.shape) == 4, where, "needs 4-dimensional tensors")
+    _need(source.shape[0] == out.shape[0] == 1, where, "batch must be 1")
+    _need(filters.data is not None, where, "filters must be constant")
+    _need(filters.shape[3] == source.shape[3], where, "grouped convolution is not supported")
+    _need(filters.shape[0] == out.shape[3], where, "filters and output channels differ")
+    kernel = (filters.shape[1], filters.shape[2])
+    dilation = (options.DilationHFactor(), options.DilationWFactor())
+    attributes = _spatial(options, source.shape, kernel, dilation, where)
+    _check_spatial_output(attributes, source, out, kernel, where)
+    _check_weighted(op, tensors, where)
+    return {**attributes, "activation": _activation(options.FusedActivationFunction(), where)}
+
+
+def _read_fully_connected(raw: Any, op: Operator, tensors: tuple[Tensor, ...], where: str) -> dict[str, Any]:
+    options = _options(raw, tflite.FullyConnectedOptions)
+    source, filters, out = tensors[op.inputs[0]], tensors[op.inputs[1]], tensors[op.outputs[0]]
+    _need(options.WeightsFormat() == 0, where, "shuffled weights are not supported")
+    _need(filters.data is not None and len(filters.shape) == 2, where, "weights must be a constant matrix")
+    _need(
+        source.elements == filters.shape[1] and out.elements == filters.shape[0],
+        where,
+        "batch must be 1 and shapes agree",
+    )
+    _check_weighted(op, tensors, where)
+    return {"activation": _activation(options.FusedActivationFunction(), where)}
+
+
+def _check_weighted(op: Operator, tensors: tuple[Tensor, ...], where: str) -> None:
+    source, filters, out = tensors[op.inputs[0]], tensors[op.inputs[1]], tensors[op.outputs[0]]
+    _need(source.dtype == filters.dtype == out.dtype, where, "hybrid types are not supported")
+    units = filters.shape[0]
+    if source.dtype == "int8":
+        _need(
+            bool(source.quantization and filters.quantization and out.quantization), where, "int8 without quantization"
+        )
+        assert filters.quantization is not None
+        _need(len(filters.quantization.scale) in (1, units), where, "one scale, or one per output channel, is needed")
+        _need(not any(filters.quantization.zero_point), where, "weights must be symmetric (zero point 0)")
+    if len(op.inputs) > 2 and op.inputs[2] >= 0:
+        bias = tensors[op.inputs[2]]
+        _need(bias.data is not None and bias.elements == units, where, "bias must be constant, one per output channel")
+        _need(bias.dtype == ("int32" if source.dtype == "int8" else "float32"), where, f"bias of type {bias.dtype}")
+
+
+def _read_add(raw: Any, op: Operator, tensors: tuple[Tensor, ...], where: str) -> dict[str, Any]:
+    options = _options(raw, tflite.AddOptions)
+    left, right, out = (tensors[i] for i in (*op.inputs, *op.outputs))
+    _need(left.shape == right.shape == out.shape, where, "broadcast is not supported")
+    _need(
+        left.dtype == right.dtype == out.dtype and out.dtype != "int32", where, "types must be equal, int8 or float32"
+    )
+    _need(out.dtype != "int8" or all(t.quantization for t in (left, right, out)), where, "int8 without quantization")
+    return {"activation": _activation(options.FusedActivationFunction(), where)}
+
+
+def _read_max_pool(raw: Any, op: Operator, tensors: tuple[Tensor, ...], where: str) -> dict[str, Any]:
+    options = _options(raw, tflite.Pool2DOptions)
+    source, out = tensors[op.inputs[0]], tensors[op.outputs[0]]
+    _need(len(source.shape) == 4 and source.shape[0] == 1, where, "needs a 4-dimensional tensor of batch 1")
+    _need(len(out.shape) == 4 and out.shape[3] == source.shape[3], where, "channels of input and output differ")
+    kernel = (options.FilterHeight(), options.FilterWidth())
+    _need(source.dtype == out.dtype, where, "types must be equal")
+    attributes = _spatial(options, source.shape, kernel, (1, 1), where)
+    _check_spatial_output(attributes, source, out, kernel, where)
+    return {**attributes, "kernel": kernel, "activation": _activation(options.FusedActivationFunction(), where)}
+
+
+def _constant_ints(op: Operator, position: int, tensors: tuple[Tensor, ...], where: str) -> NDArray[np.int64]:
+    tensor = tensors[op.inputs[position]]
+    _need(tensor.data is not None and tensor.dtype == "int32", where, f"input {position} must be constant int32")
+    assert tensor.data is not None
+    return tensor.data.astype(np.int64)
+
+
+def _read_pad(raw: Any, op: Operator, tensors: tuple[Tensor, ...], where: str) -> dict[str, Any]:
+    source, out = tensors[op.inputs[0]], tensors[op.outputs[0]]
+    pads = _constant_ints(op, 1, tensors, where)
+    _need(pads.shape == (len(source.shape), 2) and bool((pads >= 0).all()), where, "paddings are malformed")
+    _need(
+        out.shape == tuple(int(s + p.sum()) for s, p in zip(source.shape, pads, strict=True)),
+        where,
+        "output shape contradicts the paddings",
+    )
+    return {"paddings": tuple((int(a), int(b)) for a, b in pads)}
+
+
+def _read_strided_slice(raw: Any, op: Operator, tensors: tuple[Tensor, ...], where: str) -> dict[str, Any]:
+    options = _options(raw, tflite.StridedSliceOptions)
+    source, out = tensors[op.inputs[0]], tensors[op.outputs[0]]
+    _need(options.EllipsisMask() == 0 and options.NewAxisMask() == 0, where, "ellipsis and new axes are not supported")
+    begin, end, strides = (_constant_ints(op, i, tensors, where) for i in (1, 2, 3))
+    rank = len(source.shape)
+    _need(len(begin) == len(end) == len(strides) == rank, where, "begin, end and strides must cover every axis")
+    _need(bool((strides > 0).all()), where, "strides must be positive")
+    starts, counts, kept = [], [], []
+    for axis, size in enumerate(source.shape):
+        stop = None if options.EndMask() >> axis & 1 else int(end[axis])
+        start = None if options.BeginMask() >> axis & 1 else int(begin[axis])
+        first, last, step = slice(start, stop, int(strides[axis])).indices(size)
+        shrink = bool(options.ShrinkAxisMask() >> axis & 1)
+        count = 1 if shrink else len(range(first, last, step))
+        _need(count > 0 and first < size, where, f"axis {axis} selects nothing")
+        starts.append(first)
+        counts.append(count)
+        if not shrink:
+            kept.append(count)
+    _need(
+        out.elements == int(np.prod(counts)) and out.shape == tuple(kept), where, "output shape contradicts the slice"
+    )
+    return {"begin": tuple(starts), "count": tuple(counts), "strides": tuple(int(s) for s in strides)}
+
+
+def _read_reshape(raw: Any, op: Operator, tensors: tuple[Tensor, ...], where: str) -> dict[str, Any]:
+    source, out = tensors[op.inputs[0]], tensors[op.outputs[0]]
+    _need(
+        source.elements == out.elements and source.dtype == out.dtype,
+        where,
+        "changes the number of elements or the type",
+    )
+    return {}
+
+
+def _read_relu(kind: str) -> Callable[..., dict[str, Any]]:
+    def read(raw: Any, op: Operator, tensors: tuple[Tensor, ...], where: str) -> dict[str, Any]:
+        source, out = tensors[op.inputs[0]], tensors[op.outputs[0]]
+        _need(source.shape == out.shape and source.dtype == out.dtype, where, "shape and type must be kept")
+        return {"activation": kind}
+
+    return read
+
+
+Reader = Callable[[Any, Operator, tuple[Tensor, ...], str], dict[str, Any]]
+# kind: (reader of its options, highest version, how many inputs it may have)
+READERS: Final[dict[str, tuple[Reader, int, tuple[int, ...]]]] = {
+    "ADD": (_read_add, 2, (2,)),
+    "CONV_2D": (_read_conv, 3, (2, 3)),
+    "FULLY_CONNECTED": (_read_fully_connected, 5, (2, 3)),
+    "MAX_POOL_2D": (_read_max_pool, 2, (1,)),
+    "PAD": (_read_pad, 2, (2,)),
+    "RELU": (_read_relu("relu"), 2, (1,)),
+    "RELU6": (_read_relu("relu6"), 2, (1,)),
+    "RESHAPE": (_read_reshape, 1, (1, 2)),
+    "STRIDED_SLICE": (_read_strided_slice, 2, (4,)),
+}
+
+
+def supported_operators() -> list[str]:
+    """Names of the operators the compiler knows."""
+    return sorted(READERS)

@@ -1,0 +1,40 @@
+"""Turns operators that select neighbouring bytes into views of their input, which cost nothing."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from crest.compiler.graph import ELEMENT_BYTES, Graph, Operator
+
+
+def make_views(graph: Graph) -> tuple[Graph, list[str]]:
+    """Replace RESHAPE and contiguous STRIDED_SLICE by VIEW with a byte offset into the input."""
+    operators, removed = [], []
+    for position, op in enumerate(graph.operators):
+        offset_bytes = _view_offset_bytes(graph, op)
+        if offset_bytes is None:
+            operators.append(op)
+            continue
+        operators.append(Operator("VIEW", op.inputs[:1], op.outputs, {"offset_bytes": offset_bytes}))
+        removed.append(f"operator {position} ({op.kind}): a view of its input at byte {offset_bytes}")
+    return replace(graph, operators=tuple(operators)), removed
+
+
+def _view_offset_bytes(graph: Graph, op: Operator) -> int | None:
+    if op.kind not in ("RESHAPE", "STRIDED_SLICE"):
+        return None
+    source, out = graph.tensors[op.inputs[0]], graph.tensors[op.outputs[0]]
+    if source.quantization != out.quantization or source.data is not None:
+        return None
+    if op.kind == "RESHAPE":
+        return 0
+    begin, count, strides = (np.array(op.attributes[key]) for key in ("begin", "count", "strides"))
+    last = begin + (count - 1) * strides
+    first_index = int(np.ravel_multi_index(tuple(begin), source.shape))
+    last_index = int(np.ravel_multi_index(tuple(last), source.shape))
+    # Selected indices increase, so they are neighbours exactly when they span no more than their number.
+    if last_index - first_index + 1 != out.elements:
+        return None
+    return first_index * ELEMENT_BYTES[source.dtype]

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Fixed-point requantization with the double rounding of TFLite Micro's reference kernels. */
+#ifndef CREST_REQUANTISE_H
+#define CREST_REQUANTISE_H
+
+#include <stdint.h>
+
+/* round(a * b / 2^31), halves towards plus infinity; b >= 0, so the one overflow of the reference cannot occur. */
+static inline int32_t crest_doubling_high_mul(int32_t a, int32_t b) {
+#if defined(__ARM_ARCH_6M__)
+  /* No 32x32->64 multiply on v6-M: four 16-bit products instead of the library's 64-bit helper. */
+  uint32_t a_low = (uint32_t)a & 0xFFFFu, b_low = (uint32_t)b & 0xFFFFu;
+  int32_t a_high = a >> 16, b_high = b >> 16;
+  uint32_t low = a_low * b_low;
+  int32_t middle_1 = a_high * (int32_t)b_low;
+  uint32_t middle_2 = a_low * (uint32_t)b_high;
+  uint32_t carry = (low >> 16) + ((uint32_t)middle_1 & 0xFFFFu) + (middle_2 & 0xFFFFu);
+  uint32_t high = (uint32_t)(a_high * b_high) + (uint32_t)(middle_1 >> 16) + (middle_2 >> 16) + (carry >> 16);
+  low = (carry << 16) | (low & 0xFFFFu);
+  uint32_t rounded = low + (1u << 30);
+  high += rounded < low;
+  return (int32_t)((high << 1) | (rounded >> 31));
+#else
+  return (int32_t)(((int64_t)a * b + (1 << 30)) >> 31);
+#endif
+}
+
+/* x / 2^exponent, halves away from zero. */
+static inline int32_t crest_rounding_shift_right(int32_t x, int32_t exponent) {
+  int32_t mask = (int32_t)((1u << exponent) - 1u);
+  int32_t remainder = x & mask;
+  int32_t threshold = (mask >> 1) - (x >> 31);
+  return (x >> exponent) + (remainder > threshold);
+}
+
+static inline int32_t crest_requantise(int32_t x, int32_t multiplier, int32_t shift) {
+  int32_t left = shift > 0 ? shift : 0;
+  int32_t right = shift > 0 ? 0 : -shift;
+  return crest_rounding_shift_right(crest_doubling_high_mul((int32_t)((uint32_t)x << left), multiplier), right);
+}
+
+static inline int32_t crest_clamp(int32_t x, int32_t low, int32_t high) {
+  x = x < low ? low : x;
+  return x > high ? high : x;
+}
+
+#endif
