@@ -1,0 +1,62 @@
+"""Finds and reads the energy model that fits a target."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from crest.assets import asset_path
+from crest.energy.model import Boundary, EnergyModel, EnergyModelFile
+from crest.errors import AssetError
+from crest.targets import Target
+from crest.yaml_io import load_yaml, validate
+
+
+def load_energy_model(target: Target, boundary: Boundary = "mcu_rail", path: Path | None = None) -> EnergyModel:
+    """Read the energy model of a target for the supply that the target declares.
+
+    Args:
+        target: the board.
+        boundary: ``mcu_rail`` (what a battery on the MCU's rail sees) or ``whole_board``.
+        path: a file of the user's instead of ``energy_models/<target>.yaml``.
+
+    Raises:
+        AssetError: no such file, a malformed one, one of another board, or none for this boundary and supply.
+    """
+    path = path or asset_path("energy_models") / f"{target.name}.yaml"
+    if not path.exists():
+        raise AssetError(
+            f"target {target.name!r} has no energy model: {path} does not exist",
+            hint="write one, fit one with `crest calibrate`, or leave energy out of the policy",
+        )
+    models = validate(load_yaml(path, AssetError), EnergyModelFile, str(path), AssetError).models
+    if models[0].target != target.name:
+        raise AssetError(f"{path}: this is the energy model of {models[0].target!r}, not of {target.name!r}")
+    candidates = [model for model in models if model.boundary == boundary]
+    for model in candidates:
+        if _holds_for(model, target):
+            _check_regions(model, target, path)
+            return model
+    have = ", ".join(f"{model.boundary} at {model.conditions.label}" for model in models)
+    raise AssetError(
+        f"{path}: no {boundary} model for {target.supply.volt:g} V {target.supply.regulator}, the supply of"
+        f" target {target.name!r}",
+        hint=f"it holds {have}; a model is never used outside of its conditions",
+    )
+
+
+def _holds_for(model: EnergyModel, target: Target) -> bool:
+    """Whether the conditions agree; one that the source leaves open does not contradict."""
+    conditions = model.conditions
+    return conditions.volt in (None, target.supply.volt) and conditions.regulator in (None, target.supply.regulator)
+
+
+def _check_regions(model: EnergyModel, target: Target, path: Path) -> None:
+    regions = {region.name for region in target.regions}
+    for state in model.run:
+        if state.fetch_region not in regions:
+            raise AssetError(
+                f"{path}: {model.boundary}: fetch_region {state.fetch_region!r} is no region of {target.name!r}",
+                hint=f"regions: {', '.join(sorted(regions))}",
+            )
+        if state.clock_mhz not in target.clock_mhz:
+            raise AssetError(f"{path}: {model.boundary}: {target.name!r} has no clock of {state.clock_mhz:g} MHz")

@@ -1,0 +1,185 @@
+"""The energy model: what ships, its equation, and every way a file can be wrong."""
+
+from __future__ import annotations
+
+import copy
+import csv
+import os
+import statistics
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from crest.assets import asset_path
+from crest.energy import EnergyModel, load_energy_model
+from crest.errors import AssetError
+from crest.measurement import Estimate
+from crest.schedule import Cadenced, Continuous, characterise
+from crest.targets import Target, load_target
+
+DATA = Path(os.environ.get("CREST_DATA") or Path(__file__).resolve().parents[3] / "shared" / "data")
+
+
+@pytest.fixture(scope="module")
+def target() -> Target:
+    return load_target("nano33ble")
+
+
+def document() -> dict[str, Any]:
+    data: dict[str, Any] = yaml.safe_load((asset_path("energy_models") / "nano33ble.yaml").read_text())
+    return data
+
+
+def load_changed(tmp_path: Path, target: Target, change: Any, boundary: Any = "mcu_rail") -> EnergyModel:
+    data = copy.deepcopy(document())
+    change(data["models"])
+    path = tmp_path / "model.yaml"
+    path.write_text(yaml.safe_dump(data))
+    return load_energy_model(target, boundary, path)
+
+
+def test_run_power_is_current_times_volt_times_activity(target: Target) -> None:
+    model = load_energy_model(target)
+    run = model.run_power_uw(64, "flash")
+    assert run.value == pytest.approx(3300 * 3.0 * 1.29)
+    assert run.low == pytest.approx(3100 * 3.0)
+    assert run.high == pytest.approx(3500 * 3.0 * 1.66)
+    assert run.origin == "estimated" and run.confidence == 0.9
+    deep = model.states(64, "flash").deep_sleep
+    assert deep.power_uw.value == pytest.approx(4.5)
+    assert deep.wake_up_ms.value == pytest.approx(0.015)
+
+
+def test_whole_board_reproduces_the_published_inference(target: Target) -> None:
+    states = load_energy_model(target, "whole_board").states(64, "flash")
+    for latency_ms, published_mj in ((265.0, 12.3), (153.0, 7.3)):
+        cost = characterise(Estimate(value=latency_ms, origin="measured"), states, Continuous())
+        energy = cost.energy_per_inference_uj
+        assert energy.value == pytest.approx(published_mj * 1e3, rel=0.04)
+        assert energy.low is not None and energy.high is not None
+        assert energy.low < published_mj * 1e3 < energy.high
+    window = characterise(Estimate(value=50.0, origin="measured"), states, Cadenced(period_ms=200)).energy_per_window_uj
+    assert window.value is None and "no published whole-board power" in (window.reason or "")
+    assert states.volt is None
+
+
+@pytest.mark.data
+def test_declared_activity_covers_what_silicon_shows(target: Target) -> None:
+    """Another Cortex-M4, every published energy run: the declared interval holds all, and the value is no fit."""
+    runs_path, idd_path = DATA / "silicon/mlperf/mlperf_tiny_open.csv", DATA / "silicon/power/stm32_pcc_idd_25C.csv"
+    if not runs_path.exists() or not idd_path.exists():
+        pytest.skip(f"no silicon data in {DATA}")
+    with idd_path.open() as file:
+        idd_ma = {
+            float(row["idd_uA"]) / 1e3
+            for row in csv.DictReader(file)
+            if row["mcu"] == "STM32L4R5"
+            and (row["mode"], row["fetch"], row["fcpu_hz"]) == ("RUN", "FLASH-SingleBank", "120000000")
+        }
+    (datasheet_ma,) = idd_ma
+    with runs_path.open() as file:
+        ratios = [
+            float(row["avg_current_mA"]) / datasheet_ma
+            for row in csv.DictReader(file)
+            if row["mcu"].startswith("STM32L4R5") and row["clock_mhz"] == "120.0" and row["avg_current_mA"]
+        ]
+    factor = load_energy_model(target).run[0].activity_factor
+    assert factor is not None and len(ratios) >= 20
+    assert factor.low <= min(ratios) and max(ratios) <= factor.high + 1e-9
+    assert factor.low < statistics.median(ratios) < factor.high
+
+
+def test_outside_of_its_domain_it_refuses(target: Target, tmp_path: Path) -> None:
+    model = load_energy_model(target)
+    with pytest.raises(AssetError, match="no run power at 32 MHz") as caught:
+        model.states(32, "flash")
+    assert "64 MHz from flash" in (caught.value.hint or "")
+    with pytest.raises(AssetError, match="from ram"):
+        model.run_power_uw(64, "ram")
+    other = target.model_copy(update={"supply": target.supply.model_copy(update={"volt": 1.8})})
+    with pytest.raises(AssetError, match=r"no mcu_rail model for 1\.8 V dcdc"):
+        load_energy_model(other)
+    other = target.model_copy(update={"supply": target.supply.model_copy(update={"regulator": "ldo"})})
+    with pytest.raises(AssetError, match="3 V ldo"):
+        load_energy_model(other)
+    with pytest.raises(AssetError, match="no energy model"):
+        load_energy_model(target.model_copy(update={"name": "unheard-of"}))
+    with pytest.raises(AssetError, match="not of 'other'"):
+        load_energy_model(target.model_copy(update={"name": "other"}), path=asset_path("energy_models/nano33ble.yaml"))
+
+
+def test_identity_names_conditions_and_follows_every_coefficient(target: Target, tmp_path: Path) -> None:
+    model = load_energy_model(target)
+    assert model.identity.startswith("nano33ble/mcu_rail v1 (3 V dcdc 25 C) ")
+    assert load_energy_model(target).identity == model.identity
+    assert load_energy_model(target, "whole_board").identity.startswith("nano33ble/whole_board v1 (supply not stated)")
+
+    def edit(models: list[dict[str, Any]]) -> None:
+        models[0]["deep_sleep"]["current_ua"]["high"] = 4.5
+
+    assert load_changed(tmp_path, target, edit).identity != model.identity
+
+
+def _set(*path: Any, value: Any) -> Any:
+    def change(models: Any) -> None:
+        place = models[0]
+        for key in path[:-1]:
+            place = place[key]
+        place[path[-1]] = value
+
+    return change
+
+
+def _drop(*path: Any) -> Any:
+    def change(models: Any) -> None:
+        place = models[0]
+        for key in path[:-1]:
+            place = place[key]
+        del place[path[-1]]
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (_set("run", 0, "current_ua", "low", value=4000), "lies outside of"),
+        (_set("run", 0, "current_ua", "value", value=-1), "current_ua.value"),
+        (_set("run", 0, "current_ua", "value", value=float("inf")), "current_ua.value"),
+        (_set("run", 0, "current_ua", "kind", value="guess"), "current_ua.kind"),
+        (_set("run", 0, "current_ua", "confidence", value=1.5), "confidence"),
+        (_drop("run", 0, "current_ua", "source"), "missing key 'models.0.run.0.current_ua.source'"),
+        (_drop("run", 0, "current_ua"), "either current_ua or power_uw"),
+        (_set("run", 0, "curent_ua", value=1), "did you mean 'current_ua'"),
+        (_set("run", 0, "fetch_region", value="qspi"), "'qspi' is no region"),
+        (_set("run", 0, "clock_mhz", value=32), "no clock of 32 MHz"),
+        (_drop("deep_sleep"), "deep_sleep is either given or named in not_modelled"),
+        (_set("not_modelled", value={"sleep": "because"}), "sleep is either given"),
+        (_set("deep_sleep", "current_ua", "high", value=9000), "more than running does"),
+        (_set("conditions", "volt", value=None), "unknown condition needs a reason"),
+        (_set("conditions", value={"volt": None, "regulator": "dcdc", "temperature_c": 25, "reason": "lost"}), "volt"),
+        (_set("target", value="elsewhere"), "one target"),
+        (lambda models: models.append(models[0]), "share boundary"),
+        (lambda models: models[0]["run"].append(models[0]["run"][0]), "share their clock"),
+        (lambda models: models.clear(), "models"),
+    ],
+)
+def test_a_wrong_file_is_an_error_that_names_the_place(
+    tmp_path: Path, target: Target, change: Any, message: str
+) -> None:
+    with pytest.raises(AssetError) as caught:
+        load_changed(tmp_path, target, change)
+    assert message in caught.value.message
+    assert str(tmp_path / "model.yaml") in caught.value.message
+
+
+def test_every_shipped_model_loads_for_its_target() -> None:
+    paths = sorted(asset_path("energy_models").glob("*.yaml"))
+    assert paths
+    for path in paths:
+        board = load_target(path.stem)
+        model = load_energy_model(board)
+        for clock_mhz in board.clock_mhz:
+            assert (model.run_power_uw(clock_mhz, board.code_region).value or 0) > 0
