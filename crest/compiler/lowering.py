@@ -282,8 +282,6 @@ _LOWERINGS: Final[dict[tuple[str, str], Callable[[Graph, Operator], KernelCall]]
     ("PAD", "float32"): _pad,
     ("RELU", "int8"): _relu_s8,
     ("RELU", "float32"): _relu_f32,
-    ("RELU6", "int8"): _relu_s8,
-    ("RELU6", "float32"): _relu_f32,
     ("STRIDED_SLICE", "int8"): _slice,
     ("STRIDED_SLICE", "float32"): _slice,
 }

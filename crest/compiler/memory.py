@@ -100,7 +100,7 @@ def _roots(graph: Graph) -> tuple[dict[int, int], dict[int, int]]:
             roots[out], offsets[out] = roots[source], offsets[source] + op.attributes["offset_bytes"]
             continue
         roots[out], offsets[out] = out, 0
-        if op.kind in ("ADD", "RELU", "RELU6"):
+        if op.kind in ("ADD", "RELU"):
             for source in op.inputs:
                 fits = offsets[source] == 0 and graph.tensors[roots[source]].size_bytes == graph.tensors[out].size_bytes
                 if fits and _dies_here(graph, source, position, roots):

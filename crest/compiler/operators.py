@@ -195,13 +195,10 @@ def _read_reshape(raw: Any, op: Operator, tensors: tuple[Tensor, ...], where: st
     return {}
 
 
-def _read_relu(kind: str) -> Callable[..., dict[str, Any]]:
-    def read(raw: Any, op: Operator, tensors: tuple[Tensor, ...], where: str) -> dict[str, Any]:
-        source, out = tensors[op.inputs[0]], tensors[op.outputs[0]]
-        _need(source.shape == out.shape and source.dtype == out.dtype, where, "shape and type must be kept")
-        return {"activation": kind}
-
-    return read
+def _read_relu(raw: Any, op: Operator, tensors: tuple[Tensor, ...], where: str) -> dict[str, Any]:
+    source, out = tensors[op.inputs[0]], tensors[op.outputs[0]]
+    _need(source.shape == out.shape and source.dtype == out.dtype, where, "shape and type must be kept")
+    return {"activation": "relu"}
 
 
 Reader = Callable[[Any, Operator, tuple[Tensor, ...], str], dict[str, Any]]
@@ -212,8 +209,7 @@ READERS: Final[dict[str, tuple[Reader, int, tuple[int, ...]]]] = {
     "FULLY_CONNECTED": (_read_fully_connected, 5, (2, 3)),
     "MAX_POOL_2D": (_read_max_pool, 2, (1,)),
     "PAD": (_read_pad, 2, (2,)),
-    "RELU": (_read_relu("relu"), 2, (1,)),
-    "RELU6": (_read_relu("relu6"), 2, (1,)),
+    "RELU": (_read_relu, 2, (1,)),
     "RESHAPE": (_read_reshape, 1, (1, 2)),
     "STRIDED_SLICE": (_read_strided_slice, 2, (4,)),
 }

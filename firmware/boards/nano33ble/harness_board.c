@@ -7,6 +7,8 @@
 #define CLOCK_TASKS_HFCLKSTART REGISTER(0x40000000u)
 #define CLOCK_EVENTS_HFCLKSTARTED REGISTER(0x40000100u)
 
+#define POWER_DCDCEN REGISTER(0x40000578u)
+
 #define NVMC_ICACHECNF REGISTER(0x4001E540u)
 
 #define UARTE_TASKS_STARTRX REGISTER(0x40002000u)
@@ -36,6 +38,7 @@ void board_init(void) {
   CLOCK_TASKS_HFCLKSTART = 1; /* the crystal: the UART needs its accuracy */
   while (!CLOCK_EVENTS_HFCLKSTARTED) {
   }
+  POWER_DCDCEN = 1; /* the energy model holds for this regulator */
   NVMC_ICACHECNF = 1;
   GPIO1_OUTSET = 1u << 3; /* idle high */
   GPIO1_DIRSET = 1u << 3;
