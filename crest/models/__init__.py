@@ -1,0 +1,1 @@
+"""Model families, layer graphs, their training and their conversion to .tflite."""

@@ -1,0 +1,81 @@
+"""Model families: a search space, and a function that turns a candidate into a layer graph."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+from collections.abc import Mapping, Sequence
+from importlib.metadata import entry_points
+from typing import Any, Final, Protocol, cast
+
+from crest.errors import ModelError, StudyError
+from crest.models.axes import Axis
+from crest.models.layers import LayerGraph
+from crest.workloads.base import Head
+
+ENTRY_POINT_GROUP: Final = "crest.families"
+
+_BUILT_IN: Final = {"tcn": "crest.models.tcn:TCN"}
+
+
+class Family(Protocol):
+    """A family of networks.
+
+    Attributes:
+        name: how studies call it.
+        space: the axes by name.
+    """
+
+    name: str
+    space: dict[str, Axis]
+
+    def build(self, candidate: Mapping[str, Any], input_shape: tuple[int, ...], heads: Sequence[Head]) -> LayerGraph:
+        """The layer graph of a candidate: one value per axis, one output per head in the order of ``heads``.
+
+        Raises:
+            ModelError: the candidate is not in the space, or the input does not suit the family.
+        """
+        ...
+
+
+def family_names() -> list[str]:
+    """Names of all families, built in or installed, sorted."""
+    return sorted({*_BUILT_IN, *(entry.name for entry in entry_points(group=ENTRY_POINT_GROUP))})
+
+
+def load_family(name: str) -> Family:
+    """An instance of the family of that name; the built-in ones cannot be shadowed.
+
+    Raises:
+        StudyError: no such family, or an installed one that cannot be imported.
+    """
+    try:
+        if name in _BUILT_IN:
+            module, attribute = _BUILT_IN[name].split(":")
+            return cast(Family, getattr(importlib.import_module(module), attribute)())
+        for entry in entry_points(group=ENTRY_POINT_GROUP, name=name):
+            return cast(Family, entry.load()())
+    except (ImportError, AttributeError) as exc:
+        raise StudyError(f"family {name!r} cannot be loaded: {exc}") from exc
+    names = family_names()
+    close = difflib.get_close_matches(name, names, n=1)
+    raise StudyError(
+        f"unknown model family {name!r}" + (f"; did you mean {close[0]!r}?" if close else ""),
+        hint=f"families: {', '.join(names)}",
+    )
+
+
+def check_candidate(space: Mapping[str, Axis], candidate: Mapping[str, Any]) -> None:
+    """Make sure that a candidate has one value of every axis.
+
+    Raises:
+        ModelError: a value is missing, left over or outside of its axis.
+    """
+    for name in candidate:
+        if name not in space:
+            raise ModelError(f"candidate: {name!r} is not an axis of the family", hint=f"axes: {', '.join(space)}")
+    for name, axis in space.items():
+        if name not in candidate:
+            raise ModelError(f"candidate: no value for the axis {name!r}")
+        if not axis.contains(candidate[name]):
+            raise ModelError(f"candidate: {name} = {candidate[name]!r} is outside of {axis}")
