@@ -1,0 +1,67 @@
+"""The contract of an engine: run an ELF on a target, exchange bytes over its UART, return an execution profile."""
+
+from __future__ import annotations
+
+from typing import Final, Protocol
+
+from crest.emulators.profile import ExecutionProfile
+from crest.targets import Target
+
+# Firmware calls this function, which must not be inlined, to say where it is.
+LAYER_MARK_SYMBOL: Final = "crest_layer_mark"
+# Arguments of crest_layer_mark(uint32_t); any other value below LAYERS_MAX is the index of the layer that begins.
+MARK_WINDOW_OPEN: Final = 0xFFFFFFFE
+MARK_WINDOW_CLOSE: Final = 0xFFFFFFFF
+MARK_OVERHEAD: Final = 0xFFFFFFFD
+LAYERS_MAX: Final = 4096
+
+
+class Machine(Protocol):
+    """A board that is switched on."""
+
+    def send(self, data: bytes) -> None:
+        """Queue bytes for the board's UART."""
+        ...
+
+    def receive(self) -> bytes:
+        """Run until the firmware has transmitted something or waits for input with nothing queued.
+
+        Returns:
+            What was transmitted; empty when the firmware waits.
+
+        Raises:
+            EmulationError: the firmware faulted, ran away, or touched what the board does not have.
+        """
+        ...
+
+    def count_memory(self, enabled: bool) -> None:
+        """Count data accesses by region from now on, or stop doing so; counting is several times slower."""
+        ...
+
+    def profile(self) -> ExecutionProfile:
+        """Counts of the last complete latency window.
+
+        Raises:
+            EmulationError: no window has been completed.
+        """
+        ...
+
+    def close(self) -> None:
+        """Switch off and release everything."""
+        ...
+
+
+class Engine(Protocol):
+    """An emulator."""
+
+    name: str
+    version: str
+
+    def boot(self, elf: bytes, target: Target) -> Machine:
+        """Load an ELF into the target's memories and reset the core; nothing runs yet.
+
+        Raises:
+            EmulationError: the ELF does not fit the target.
+            AssetError: the target asks for what the engine does not model.
+        """
+        ...

@@ -1,0 +1,99 @@
+"""Puts the peripherals of a target, and the core's own, behind the addresses that firmware uses."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Final
+
+from crest.emulators.devices import AccessFaultError, Device, Host, Uart, plain_registers
+from crest.emulators.ppb import PPB_BASE, PPB_SIZE_BYTES, PrivatePeripherals
+from crest.emulators.uarte import nordic_uarte
+from crest.errors import AssetError
+from crest.targets import Peripheral, Target
+
+PAGE_BYTES: Final = 0x1000
+
+MODELS: Final[dict[str, Callable[[str, Peripheral, Host], Device]]] = {
+    "nrf-uarte": nordic_uarte,
+    "registers": plain_registers,
+}
+
+
+@dataclass(frozen=True)
+class _Slot:
+    name: str
+    begin: int
+    end: int
+    device: Device
+
+
+class Bus:
+    """Dispatches accesses to devices. A peripheral of the target file wins over the private peripheral bus.
+
+    Raises:
+        AssetError: an unknown register model, peripherals that overlap, or a UART that is none.
+    """
+
+    def __init__(self, target: Target, host: Host) -> None:
+        slots = [
+            _Slot(name, p.base, p.base + p.size_bytes, _model(target, name, p)(name, p, host))
+            for name, p in target.peripherals.items()
+        ]
+        slots.sort(key=lambda slot: slot.begin)
+        for first, second in pairwise(slots):
+            if first.end > second.begin:
+                raise AssetError(f"target {target.name}: peripherals {first.name} and {second.name} overlap")
+        self._own = slots
+        self._ppb = _Slot("ppb", PPB_BASE, PPB_BASE + PPB_SIZE_BYTES, PrivatePeripherals(target.core, host))
+        self.uart = self._find_uart(target)
+
+    def pages(self) -> Iterator[tuple[int, int]]:
+        """(base, size in bytes) of the page runs to map; several peripherals may share one."""
+        begin = end = 0
+        for slot in sorted((*self._own, self._ppb), key=lambda slot: slot.begin):
+            first, last = slot.begin & -PAGE_BYTES, -(-slot.end // PAGE_BYTES) * PAGE_BYTES
+            if end and first <= end:
+                end = max(end, last)
+                continue
+            if end:
+                yield begin, end - begin
+            begin, end = first, last
+        yield begin, end - begin
+
+    def read(self, address: int, size: int) -> int:
+        """Value that the CPU reads at an address."""
+        slot = self._at(address, size, "read")
+        return slot.device.read(address - slot.begin, size)
+
+    def write(self, address: int, size: int, value: int) -> None:
+        """Take a value that the CPU writes to an address."""
+        slot = self._at(address, size, "write")
+        slot.device.write(address - slot.begin, size, value)
+
+    def _at(self, address: int, size: int, verb: str) -> _Slot:
+        for slot in (*self._own, self._ppb):
+            if slot.begin <= address and address + size <= slot.end:
+                return slot
+        raise AccessFaultError(
+            f"{verb} of {size} bytes at {address:#010x}, where the target has no peripheral",
+            hint="a peripheral that the firmware needs is declared in the target file",
+        )
+
+    def _find_uart(self, target: Target) -> Uart:
+        device = next(slot.device for slot in self._own if slot.name == target.uart)
+        if not isinstance(device, Uart):
+            raise AssetError(
+                f"target {target.name}: {target.uart!r} of model {target.peripherals[target.uart].model!r} is no UART"
+            )
+        return device
+
+
+def _model(target: Target, name: str, peripheral: Peripheral) -> Callable[[str, Peripheral, Host], Device]:
+    if peripheral.model not in MODELS:
+        raise AssetError(
+            f"target {target.name}: peripheral {name!r} has the unknown register model {peripheral.model!r}",
+            hint=f"models: {', '.join(sorted(MODELS))}",
+        )
+    return MODELS[peripheral.model]

@@ -1,0 +1,87 @@
+"""Folds counted edges and analysed blocks into an execution profile."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from crest.emulators.blocks import COLUMN, COUNT_NAMES, Block, load_column
+from crest.emulators.profile import ExecutionProfile, LayerProfile
+
+# An entry of the native table (edge_t).
+EDGE: Final = np.dtype([("addresses", "<u8"), ("sizes", "<u8"), ("count", "<u8")])
+
+BlockAt = Callable[[int, int], Block]
+Counts = NDArray[np.int64]
+
+
+def fold_edges(table: NDArray[np.void], block_at: BlockAt) -> dict[int, dict[str, int]]:
+    """Sum a table of edges by row (0: overhead, i + 1: layer i).
+
+    Args:
+        table: edges [n] of dtype ``EDGE``; free slots have count 0.
+        block_at: analysis of the block at (address, size in bytes).
+
+    Returns:
+        Non-zero counts by name, by row. An edge counts its destination block, and the branch that led there.
+    """
+    used = table[table["count"] > 0]
+    sums: dict[int, Counts] = {}
+    for addresses, sizes, count in zip(
+        used["addresses"].tolist(), used["sizes"].tolist(), used["count"].tolist(), strict=True
+    ):
+        row, source_size, size = sizes >> 48, sizes >> 24 & 0xFFFFFF, sizes & 0xFFFFFF
+        source, address = addresses >> 32, addresses & 0xFFFFFFFF
+        total = sums.setdefault(row, np.zeros(len(COUNT_NAMES), np.int64))
+        block = block_at(address, size)
+        total += block.counts * count
+        # What is known of the way here: the block before, unless the window opened here; and no branch if they touch.
+        before = block_at(source, source_size) if source_size else None
+        adjacent = before if source + source_size == address else None
+        for name in _edge_counts(before, adjacent, block, address):
+            total[COLUMN[name]] += count
+    return {row: _named(total) for row, total in sums.items()}
+
+
+def _edge_counts(before: Block | None, adjacent: Block | None, block: Block, address: int) -> Iterator[str]:
+    """Names of what an edge counts once each time it is passed."""
+    if before is not None and adjacent is None:
+        yield "branch_taken"
+        if address & 3:
+            yield "taken_to_unaligned"
+    if adjacent is not None and adjacent.ends_conditionally:
+        yield "branch_not_taken"
+    if block.begins_with_load:
+        # A basic block cut at a page edge goes on here, so what stands before the load is in the block before.
+        yield load_column("none" if adjacent is None else adjacent.ends_with)
+
+
+def _named(total: Counts) -> dict[str, int]:
+    return {name: int(number) for name, number in zip(COUNT_NAMES, total.tolist(), strict=True) if number}
+
+
+def name_accesses(table: NDArray[np.uint64], regions: tuple[str, ...]) -> dict[int, dict[str, int]]:
+    """Name the accesses of a native table [rows, regions, (loads, stores, unaligned)] by row and region."""
+    named: dict[int, dict[str, int]] = {}
+    for row, region, kind in zip(*(axis.tolist() for axis in np.nonzero(table)), strict=True):
+        name = f"{('load', 'store', 'unaligned')[kind]}_{regions[region]}"
+        named.setdefault(row, {})[name] = int(table[row, region, kind])
+    return named
+
+
+def build_profile(
+    engine: str, core: str, instructions: Mapping[int, dict[str, int]], accesses: Mapping[int, dict[str, int]]
+) -> ExecutionProfile:
+    """Join instruction and access counts by row."""
+    rows = sorted({*instructions, *accesses} - {0})
+    return ExecutionProfile(
+        engine=engine,
+        core=core,
+        overhead={**instructions.get(0, {}), **accesses.get(0, {})},
+        layers=tuple(
+            LayerProfile(index=row - 1, counts={**instructions.get(row, {}), **accesses.get(row, {})}) for row in rows
+        ),
+    )

@@ -1,0 +1,93 @@
+"""Peripherals as register models: what a device offers to the bus, and what the machine offers to a device."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Protocol, runtime_checkable
+
+from crest.targets import Peripheral
+
+
+class AccessFaultError(Exception):
+    """Raised by a device: an access that is a fault on silicon, or beyond the model. The machine adds where."""
+
+    def __init__(self, message: str, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.hint = hint
+
+
+class Host(Protocol):
+    """What a device may ask of the machine that it sits in."""
+
+    def read_ram(self, address: int, size_bytes: int) -> bytes:
+        """Bytes of RAM as a DMA sees it; a range outside of RAM is an AccessFaultError."""
+        ...
+
+    def write_ram(self, address: int, data: bytes) -> None:
+        """Store to RAM as a DMA does; a range outside of RAM is an AccessFaultError."""
+        ...
+
+    def stop(self) -> None:
+        """Return control to the host before the next basic block runs."""
+        ...
+
+    def ticks(self) -> int:
+        """The virtual clock: halfwords of code executed so far, a deterministic stand-in for cycles."""
+        ...
+
+
+class Device(Protocol):
+    """Registers at offsets from a base address. ``size`` is 1, 2 or 4 bytes."""
+
+    def read(self, offset: int, size: int) -> int:
+        """Value that the CPU reads."""
+        ...
+
+    def write(self, offset: int, size: int, value: int) -> None:
+        """Take a value from the CPU."""
+        ...
+
+
+@runtime_checkable
+class Uart(Device, Protocol):
+    """A device that carries the board's protocol."""
+
+    def feed(self, data: bytes) -> None:
+        """Queue bytes to be received."""
+        ...
+
+    def take(self) -> bytes:
+        """What was transmitted since the last call."""
+        ...
+
+    def wakes(self) -> bool:
+        """Whether a core asleep wakes now: an enabled interrupt of this device is pending."""
+        ...
+
+    def can_wake(self) -> bool:
+        """Whether input that has not come yet would wake a core asleep."""
+        ...
+
+
+class Registers:
+    """Plain storage: reads return what was written last, or the reset value; a task that is written is just stored."""
+
+    def __init__(self, initial: Mapping[int, int]) -> None:
+        self._words = dict(initial)
+
+    def read(self, offset: int, size: int) -> int:
+        """Value of a register, or of the part of it that is accessed."""
+        word = self._words.get(offset & ~3, 0)
+        return word >> 8 * (offset & 3) & ((1 << 8 * size) - 1)
+
+    def write(self, offset: int, size: int, value: int) -> None:
+        """Store a register, or the part of it that is accessed."""
+        shift = 8 * (offset & 3)
+        mask = ((1 << 8 * size) - 1) << shift
+        word = self._words.get(offset & ~3, 0)
+        self._words[offset & ~3] = (word & ~mask | value << shift & mask) & 0xFFFFFFFF
+
+
+def plain_registers(_name: str, peripheral: Peripheral, _host: Host) -> Device:
+    """Model ``registers``: storage with the reset values of the target file."""
+    return Registers(peripheral.registers)

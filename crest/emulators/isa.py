@@ -1,0 +1,102 @@
+"""What the emulated core would execute though the target's core cannot: Unicorn's CPU models are laxer than silicon."""
+
+from __future__ import annotations
+
+import functools
+import struct
+from typing import Final
+
+from crest.emulators.blocks import Block, analyse, disassemble
+from crest.emulators.elf import ElfImage
+from crest.errors import EmulationError
+from crest.targets import Target
+
+_HINT: Final = "compile for the target's core (-mcpu) and FPU"
+
+
+def lint_elf(image: ElfImage, target: Target) -> None:
+    """Refuse code that the core does not have; needs the mapping symbols of an unstripped ELF.
+
+    Raises:
+        EmulationError: naming the instruction and where it stands.
+    """
+    if target.core != "cortex-m0plus":
+        return
+    for code in image.code:
+        _refuse_wide(code.data, code.address, image)
+
+
+def check_block(code: bytes, address: int, image: ElfImage, target: Target) -> Block:
+    """Analyse an executed block and refuse instructions that the target does not have.
+
+    Raises:
+        EmulationError: an ARMv7-M instruction on ARMv6-M, or floating point that the FPU does not have.
+    """
+    block = analyse(code)
+    if target.core == "cortex-m0plus":
+        _refuse_wide(code, address, image)
+    missing = None
+    if block.uses_fpu and target.fpu == "none":
+        missing = "floating-point instructions, and the target has no FPU"
+    elif block.uses_double and target.fpu != "double":
+        missing = "double-precision instructions, and the target's FPU is single-precision"
+    if missing:
+        raise EmulationError(
+            f"the block at {address:#010x} ({image.nearest_symbol(address)}) has {missing}", hint=_HINT
+        )
+    return block
+
+
+def _refuse_wide(code: bytes, address: int, image: ElfImage) -> None:
+    offset = first_beyond_v6m(code)
+    if offset is None:
+        return
+    try:
+        instruction = disassemble(code[offset : offset + _size(code, offset)])[0]
+        text = f"{instruction.mnemonic} {instruction.operands}".strip()
+    except EmulationError:
+        text = code[offset : offset + 4].hex()
+    raise EmulationError(
+        f"instruction {text!r} at {address + offset:#010x} ({image.nearest_symbol(address + offset)}) "
+        "does not exist in ARMv6-M",
+        hint=_HINT,
+    )
+
+
+@functools.lru_cache(maxsize=1 << 14)
+def first_beyond_v6m(code: bytes) -> int | None:
+    """Offset of the first instruction that ARMv6-M does not have (ARM DDI 0419, chapter A5); None when all is well."""
+    offset = 0
+    while offset + 2 <= len(code):
+        size = _size(code, offset)
+        if offset + size > len(code):
+            return offset
+        halves = struct.unpack_from("<HH" if size == 4 else "<H", code, offset)
+        if not (_wide_in_v6m(*halves) if size == 4 else _narrow_in_v6m(halves[0])):
+            return offset
+        offset += size
+    return None
+
+
+def _size(code: bytes, offset: int) -> int:
+    return 4 if code[offset + 1] >> 3 in (0b11101, 0b11110, 0b11111) else 2
+
+
+def _narrow_in_v6m(half: int) -> bool:
+    if half & 0xF500 == 0xB100:  # CBZ, CBNZ
+        return False
+    if half & 0xFF00 == 0xBF00:  # hints have an empty mask, IT does not
+        return half & 0xF == 0
+    return half & 0xFFF7 != 0xB650  # SETEND
+
+
+def _wide_in_v6m(first: int, second: int) -> bool:
+    if first & 0xF800 == 0xF000 and second & 0xD000 == 0xD000:  # BL
+        return True
+    if first & 0xFFE0 == 0xF380 and second & 0xD000 == 0x8000:  # MSR
+        return True
+    if first == 0xF3EF and second & 0xD000 == 0x8000:  # MRS
+        return True
+    if first == 0xF3BF and second & 0xFF00 == 0x8F00 and second & 0xF0 in (0x40, 0x50, 0x60):  # DSB, DMB, ISB
+        return True
+    return first & 0xFFF0 == 0xF7F0 and second & 0xF000 == 0xA000  # UDF.W

@@ -1,0 +1,119 @@
+"""Builds the native hook at first use, keeps it in the cache, and mirrors its state structure."""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import hashlib
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Final
+
+from crest.assets import asset_path, cache_dir
+from crest.errors import EmulationError, ToolchainError
+
+BANKS: Final = 2
+REGIONS_MAX: Final = 16
+KINDS: Final = 3
+
+REASON_NONE: Final = 0
+REASON_GUARD: Final = 1
+REASON_SPIN: Final = 2
+REASON_BAD_MARK: Final = 3
+REASON_TABLE_FULL: Final = 4
+REASON_UNALIGNED: Final = 5
+# Set by the peripherals, never by the hook.
+REASON_UART: Final = 16
+
+_FLAGS: Final = ("-O2", "-shared", "-fPIC", "-nostdlib", "-ffreestanding", "-fno-sanitize=all", "-Wall", "-Werror")
+_BUILD_TIMEOUT_S: Final = 300.0
+
+
+class _Region(ctypes.Structure):
+    _fields_ = (("begin", ctypes.c_uint64), ("end", ctypes.c_uint64))
+
+
+def _words(*names: str) -> list[tuple[str, type[ctypes.c_uint64]]]:
+    return [(name, ctypes.c_uint64) for name in names]
+
+
+class HookState(ctypes.Structure):
+    """``state_t`` of ``emulation/native/profile_hook.c``, which documents the fields."""
+
+    _fields_ = (
+        *_words("reg_read", "emu_stop", "register_r0", "mark_address", "layers_max", "guard_blocks", "reason"),
+        *_words("fault_value", "halfwords", "last_address", "spins", "counting", "row", "previous_address"),
+        *_words("previous_size", "bank", "windows", "faults_unaligned", "memory_enabled"),
+        ("memory_counted", ctypes.c_uint64 * BANKS),
+        ("capacity_log2", ctypes.c_uint64 * BANKS),
+        ("used", ctypes.c_uint64 * BANKS),
+        ("rows_used", ctypes.c_uint64 * BANKS),
+        ("edges", ctypes.c_uint64 * BANKS),
+        ("memory", ctypes.c_uint64 * BANKS),
+        ("region_count", ctypes.c_uint64),
+        ("regions", _Region * REGIONS_MAX),
+    )
+
+
+@functools.cache
+def load_hooks() -> ctypes.CDLL:
+    """Return the hook library: ``crest_block``, ``crest_memory``, ``crest_grow``.
+
+    Raises:
+        ToolchainError: it has to be built, and the compiler is absent or fails.
+        EmulationError: its state structure is not ours.
+    """
+    path = _library_path()
+    if not path.exists():
+        _build(path)
+    try:
+        library = ctypes.CDLL(str(path))
+        library.crest_state_size.restype = ctypes.c_uint64
+        size = library.crest_state_size()
+    except (OSError, AttributeError) as exc:
+        raise EmulationError(f"{path}: cannot be loaded: {exc}", hint="delete the file; it is rebuilt") from exc
+    if size != ctypes.sizeof(HookState):
+        raise EmulationError(f"{path}: its state has {size} bytes, expected {ctypes.sizeof(HookState)}")
+    library.crest_grow.restype = None
+    library.crest_grow.argtypes = (ctypes.POINTER(HookState), ctypes.c_uint64, ctypes.c_uint64, ctypes.c_uint64)
+    return library
+
+
+def _source() -> Path:
+    return asset_path("emulation", "native", "profile_hook.c")
+
+
+def _library_path() -> Path:
+    try:
+        compiler = version("ziglang")
+    except PackageNotFoundError:
+        raise ToolchainError("the compiler of the native hook is absent", hint="pip install ziglang") from None
+    key = hashlib.sha256(_source().read_bytes())
+    key.update("\0".join((compiler, sys.platform, platform.machine(), *_FLAGS)).encode())
+    return cache_dir("native") / f"profile_hook-{key.hexdigest()[:16]}.so"
+
+
+def _build(path: Path) -> None:
+    """Compile beside the final name and rename, so that two processes may build at once."""
+    zig_cache = str(cache_dir("zig"))
+    environment = {**os.environ, "ZIG_GLOBAL_CACHE_DIR": zig_cache, "ZIG_LOCAL_CACHE_DIR": zig_cache}
+    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
+        built = Path(folder) / path.name
+        command = [sys.executable, "-m", "ziglang", "cc", *_FLAGS, str(_source()), "-o", str(built)]
+        try:
+            done = subprocess.run(
+                command, env=environment, capture_output=True, text=True, timeout=_BUILD_TIMEOUT_S, check=False
+            )
+        except (OSError, subprocess.TimeoutExpired) as exc:
+            raise ToolchainError(f"the native hook cannot be built: {exc}") from exc
+        if done.returncode != 0:
+            raise ToolchainError(
+                f"the native hook cannot be built: {done.stderr.strip()[-2000:]}",
+                hint="check `python -m ziglang version`",
+            )
+        built.replace(path)

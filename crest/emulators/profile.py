@@ -1,0 +1,75 @@
+"""What an engine returns: how often each kind of thing happened, for each layer and for the whole inference."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Final
+
+from crest.frozen import Frozen
+
+PROFILE_SCHEMA = 1
+
+INSTRUCTION_CLASSES: Final = {
+    "alu": "data processing, moves, compares, DSP packing and extension",
+    "it": "IT",
+    "nop": "NOP and hints",
+    "fp": "floating point, everything that goes to the FPU but loads and stores",
+    "mul": "32-bit multiply (MUL)",
+    "mla": "32-bit multiply-accumulate (MLA, MLS)",
+    "smull": "64-bit multiply (SMULL, UMULL)",
+    "smlal": "64-bit multiply-accumulate (SMLAL, UMLAL, UMAAL)",
+    "smlad": "dual 16-bit multiply (SMLAD, SMUAD, SMLSD, SMLALD)",
+    "smlabb": "16-bit and most-significant-word multiplies (SMLAxy, SMULxy, SMMUL, SMMLA, SMLAWy)",
+    "div": "SDIV, UDIV",
+    "ld": "single load",
+    "ldrd": "LDRD",
+    "ldm": "LDM, POP, VLDM",
+    "st": "single store",
+    "strd": "STRD",
+    "stm": "STM, PUSH, VSTM",
+    "call": "BL, BLX",
+    "bx": "BX",
+    "bu": "B, unconditional",
+    "bc": "conditional branches: Bcc, CBZ, CBNZ, TBB, TBH",
+    "sys": "MRS, MSR, barriers, CPS, WFI and the rest",
+}
+
+DERIVED_COUNTS: Final = {
+    "instructions": "executed instructions, those of a failed condition in an IT block included",
+    "ldm_words": "words loaded by LDM, POP and VLDM",
+    "stm_words": "words stored by STM, PUSH and VSTM",
+    "ld_first": "single loads not directly behind another single load or store in their basic block",
+    "ld_pipe": "single loads directly behind a single load",
+    "ld_after_st": "single loads directly behind a single store",
+    "branch_taken": "taken branches of any kind, calls and returns included",
+    "branch_not_taken": "conditional branches not taken",
+    "taken_to_unaligned": "taken branches to a target that is not 4-aligned",
+    "pc_loads": "loads of the program counter by POP, LDM or LDR",
+}
+
+# Data accesses per memory region are named "load_<region>", "store_<region>"; accesses to a word or halfword that
+# are not naturally aligned are named "unaligned_<region>"; <region> is the name in the target file, or "peripheral".
+
+
+class LayerProfile(Frozen):
+    """Counts of one layer of one inference; a count that is absent is zero."""
+
+    index: int
+    counts: dict[str, int]
+
+
+class ExecutionProfile(Frozen):
+    """Counts of one inference: ``overhead`` is what the latency window holds outside of the layers."""
+
+    schema_version: int = PROFILE_SCHEMA
+    engine: str
+    core: str
+    overhead: dict[str, int]
+    layers: tuple[LayerProfile, ...]
+
+    def total(self) -> dict[str, int]:
+        """Counts of the whole latency window."""
+        summed: Counter[str] = Counter(self.overhead)
+        for layer in self.layers:
+            summed.update(layer.counts)
+        return dict(summed)
