@@ -57,6 +57,22 @@ class Supply(Frozen):
     regulator: str
 
 
+class StallFactor(Frozen):
+    """How much longer programs take than on memories that never make the core wait, over all its clocks."""
+
+    value: float = Field(ge=1)
+    low: float = Field(ge=1)
+    high: float = Field(ge=1)
+    confidence: float = Field(gt=0, lt=1)
+    reason: str = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _ordered(self) -> StallFactor:
+        if not self.low <= self.value <= self.high:
+            raise ValueError(f"value {self.value:g} lies outside of [{self.low:g}, {self.high:g}]")
+        return self
+
+
 class Sources(Frozen):
     """Where the facts of a target come from."""
 
@@ -76,6 +92,7 @@ class Target(Frozen):
     regions: tuple[Region, ...]
     code_region: str
     data_region: str
+    fetch_stall_factor: StallFactor
     reserved_flash_bytes: int = Field(default=0, ge=0, description="bytes at the start of flash kept by a bootloader")
     reserved_ram_bytes: int = Field(default=0, ge=0, description="bytes at the start of RAM kept by the vendor")
     uart: str

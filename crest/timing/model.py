@@ -1,0 +1,112 @@
+"""The cycle model of a target: instruction timing of its core, times what its memories make it wait.
+
+::
+
+    core cycles = instructions + sum over counts of count * added cycles      (emulation/cores/<core>.yaml)
+    cycles      = core cycles * fetch_stall_factor                             (emulation/targets/<target>.yaml)
+
+The interval of the factor is the interval of the cycles. It is common to all programs of a target: a ranking under one
+model is tighter than its absolute figures.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from pydantic import Field, model_validator
+
+from crest.assets import asset_path
+from crest.emulators.profile import DERIVED_COUNTS, INSTRUCTION_CLASSES, ExecutionProfile
+from crest.errors import AssetError
+from crest.frozen import Frozen
+from crest.measurement import Estimate
+from crest.targets import StallFactor, Target
+from crest.yaml_io import load_yaml, validate
+
+
+class AddedCycles(Frozen):
+    """Cycles that each occurrence of a count takes beyond the one of its instruction."""
+
+    cycles: float = Field(ge=0)
+    source: str = Field(min_length=1)
+
+
+class CoreTiming(Frozen):
+    """Instruction timing of a core with memories that never make it wait."""
+
+    core: str
+    version: int
+    added_cycles: dict[str, AddedCycles]
+    domain: str
+    validation: str
+
+    @model_validator(mode="after")
+    def _counts_exist(self) -> CoreTiming:
+        unknown = set(self.added_cycles) - set(INSTRUCTION_CLASSES) - set(DERIVED_COUNTS)
+        if unknown:
+            raise ValueError(f"no such counts in an execution profile: {', '.join(sorted(unknown))}")
+        return self
+
+    def cycles(self, counts: Mapping[str, int]) -> float:
+        """Cycles of a set of counts."""
+        added = sum(counts.get(name, 0) * item.cycles for name, item in self.added_cycles.items())
+        return counts.get("instructions", 0) + added
+
+
+class CycleModel:
+    """Cycles of execution profiles on one target."""
+
+    def __init__(self, timing: CoreTiming, stalls: StallFactor) -> None:
+        self._timing = timing
+        self._stalls = stalls
+
+    @property
+    def identity(self) -> str:
+        """What a record names: core, version of its timing, and the stall factor of the target."""
+        return f"{self._timing.core} v{self._timing.version}, stalls x{self._stalls.value:g}"
+
+    def layer_cycles(self, profile: ExecutionProfile) -> list[float]:
+        """Cycles of each layer of a profile, in order."""
+        self._check(profile)
+        return [self._timing.cycles(layer.counts) * self._stalls.value for layer in profile.layers]
+
+    def total_cycles(self, profile: ExecutionProfile) -> Estimate:
+        """Cycles of the whole latency window.
+
+        Raises:
+            AssetError: the profile is of another core.
+        """
+        self._check(profile)
+        core_cycles = self._timing.cycles(profile.total())
+        return Estimate(
+            value=core_cycles * self._stalls.value,
+            origin="emulated",
+            low=core_cycles * self._stalls.low,
+            high=core_cycles * self._stalls.high,
+            confidence=self._stalls.confidence,
+        )
+
+    def _check(self, profile: ExecutionProfile) -> None:
+        if profile.core != self._timing.core:
+            raise AssetError(f"a profile of {profile.core} cannot be timed as {self._timing.core}")
+
+
+def load_core_timing(core: str) -> CoreTiming:
+    """Read ``emulation/cores/<core>.yaml``.
+
+    Raises:
+        AssetError: there is none, or it is malformed.
+    """
+    path = asset_path("emulation", "cores") / f"{core}.yaml"
+    if not path.exists():
+        raise AssetError(f"core {core!r} has no instruction timing: {path} does not exist")
+    return validate(load_yaml(path, AssetError), CoreTiming, str(path), AssetError)
+
+
+def load_cycle_model(target: Target) -> CycleModel:
+    """The cycle model of a target.
+
+    Raises:
+        AssetError: its core has no timing yet.
+    """
+    return CycleModel(load_core_timing(target.core), target.fetch_stall_factor)
