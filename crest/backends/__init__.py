@@ -1,0 +1,1 @@
+"""Runs a program on a target: one host session over every transport."""

@@ -1,0 +1,37 @@
+"""The emulated backend: an engine runs the ELF, the session talks to it over the chip's own UART."""
+
+from __future__ import annotations
+
+from crest.backends.base import RunRecord
+from crest.backends.session import check_golden_outputs, open_session
+from crest.compiler.program import Program
+from crest.emulators import load_engine
+from crest.emulators.base import Machine
+
+
+class _MachineTransport:
+    def __init__(self, machine: Machine) -> None:
+        self.write = machine.send
+        self.read = machine.receive
+
+
+class EmulatedBackend:
+    """Runs programs on a virtual board."""
+
+    def __init__(self, engine: str = "unicorn") -> None:
+        self._engine = load_engine(engine)
+        self.identity = f"emulated/{self._engine.name} {self._engine.version}"
+
+    def run(self, program: Program) -> RunRecord:
+        """Check all golden pairs on the virtual board; the profile is that of the last of them."""
+        machine = self._engine.boot(program.elf, program.target)
+        try:
+            session = open_session(_MachineTransport(machine), program)
+            checked = check_golden_outputs(session, program)
+            profile = machine.profile()
+            session.bye()
+        finally:
+            machine.close()
+        return RunRecord(
+            backend=self.identity, elf_sha256=program.elf_sha256, golden_pairs_checked=checked, profile=profile
+        )

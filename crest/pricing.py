@@ -1,0 +1,232 @@
+"""THE road from a graph to its price: lower, compile, run, and turn what was executed into time and energy.
+
+What is cached is the execution, never the price: cycles and joules are derived afresh from it with today's models. Its
+key holds topology, shapes, types, flags, toolchain, engine and board, and no weights.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from crest.assets import asset_path, cache_dir
+from crest.backends.base import Backend
+from crest.compiler.build import Lowered, build_program, check_fit, check_static_fit, lower_graph
+from crest.compiler.graph import Graph
+from crest.compiler.linker import linker_script
+from crest.compiler.program import Program, ProgramLayer
+from crest.compiler.toolchain import Toolchain, ToolchainName, target_toolchain
+from crest.emulators.profile import ExecutionProfile
+from crest.energy import load_energy_model
+from crest.files import write_atomically
+from crest.frozen import Frozen
+from crest.measurement import LayerCost, Measurement, MemoryReport
+from crest.schedule import Schedule, characterise
+from crest.targets import Target
+from crest.timing import load_cycle_model
+
+EXECUTION_SCHEMA = 1
+
+
+class Reserve(Frozen):
+    """What the application around the model needs: memory in bytes, processor time in percent of a period."""
+
+    flash_bytes: int = 0
+    ram_bytes: int = 0
+    cpu_pct: float = 0.0
+    workload_ram_bytes: int = 0
+
+
+class Execution(Frozen):
+    """What a program executed in one inference and what it occupies: everything a price is derived from."""
+
+    schema_version: int = EXECUTION_SCHEMA
+    key: str
+    backend: str
+    toolchain: str
+    elf_sha256: str
+    golden_pairs_checked: int
+    layers: tuple[ProgramLayer, ...]
+    memory: MemoryReport
+    profile: ExecutionProfile
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """What a price is asked for: board, clock, schedule and what else must fit."""
+
+    target: Target
+    schedule: Schedule
+    reserve: Reserve
+    clock_mhz: float
+
+
+class Pricing:
+    """Prices graphs on one target under one schedule.
+
+    Args:
+        conditions: what the price is asked for.
+        backend: what runs the programs.
+        toolchain: which compiler.
+        use_cache: reuse executions of earlier runs on this machine.
+    """
+
+    def __init__(
+        self, conditions: Conditions, backend: Backend, toolchain: ToolchainName = "zig", use_cache: bool = True
+    ) -> None:
+        self.conditions = conditions
+        self._backend = backend
+        self._toolchain = target_toolchain(toolchain, conditions.target)
+        self._use_cache = use_cache
+        self._environment = self._environment_digest()
+
+    @property
+    def toolchain(self) -> Toolchain:
+        """The compiler that builds the programs."""
+        return self._toolchain
+
+    def build(self, graph: Graph) -> Program:
+        """Compile a graph into firmware.
+
+        Raises:
+            CapacityError: it does not fit; weights and arena are looked at before anything is compiled.
+        """
+        lowered = lower_graph(graph)
+        self._check_static_fit(lowered)
+        program = build_program(lowered, self.conditions.target, self._toolchain)
+        check_fit(self._beside(program.memory), self.conditions.target)
+        return program
+
+    def run(self, program: Program) -> Execution:
+        """Execute a program, golden outputs checked on the target; nothing is taken from the cache."""
+        record = self._backend.run(program)
+        return Execution(
+            key=self.key(program.imported.topology()),
+            backend=record.backend,
+            toolchain=program.toolchain,
+            elf_sha256=record.elf_sha256,
+            golden_pairs_checked=record.golden_pairs_checked,
+            layers=program.layers,
+            memory=program.memory,
+            profile=record.profile,
+        )
+
+    def execution(self, identity: str, graph: Callable[[], Graph]) -> Execution:
+        """The execution of a graph with seeded weights; built and run only when this machine has not done so before.
+
+        Args:
+            identity: canonical text that decides the graph up to its weights.
+            graph: makes the graph when it is needed.
+
+        Raises:
+            CapacityError: it does not fit.
+        """
+        key = self.key(identity)
+        path = cache_dir("executions", key[:2]) / f"{key}.json"
+        execution = read_execution(path, key) if self._use_cache else None
+        if execution is None:
+            execution = self.run(self.build(graph())).model_copy(update={"key": key})
+            write_execution(path, execution)
+        check_fit(self._beside(execution.memory), self.conditions.target)
+        return execution
+
+    def price(self, execution: Execution) -> Measurement:
+        """Cycles, time and energy of an execution by today's models."""
+        return price(execution, self.conditions)
+
+    def key(self, identity: str) -> str:
+        """Cache key of a graph: its identity, and everything else that decides which instructions run."""
+        return hashlib.sha256(f"{self._environment}\n{identity}".encode()).hexdigest()
+
+    def _environment_digest(self) -> str:
+        target = self.conditions.target
+        facts = {
+            "schema": EXECUTION_SCHEMA,
+            "backend": self._backend.identity,
+            "toolchain": self._toolchain.identity,
+            "flags": self._toolchain.flags,
+            "memory_map": linker_script(target),
+            "target": target.model_dump(mode="json", exclude={"description", "sources", "supply", "clock_mhz"}),
+        }
+        digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode())
+        for path in sorted(asset_path("firmware").rglob("*.[ch]")):
+            digest.update(path.read_bytes())
+        return digest.hexdigest()
+
+    def _check_static_fit(self, lowered: Lowered) -> None:
+        reserve = self.conditions.reserve
+        check_static_fit(
+            lowered, self.conditions.target, reserve.flash_bytes, reserve.ram_bytes + reserve.workload_ram_bytes
+        )
+
+    def _beside(self, memory: MemoryReport) -> MemoryReport:
+        return _beside(memory, self.conditions.reserve)
+
+
+def price(execution: Execution, conditions: Conditions) -> Measurement:
+    """Turn an execution into a measurement with today's cycle and energy models; pure."""
+    target = conditions.target
+    cycle_model = load_cycle_model(target)
+    cycles = cycle_model.total_cycles(execution.profile)
+    latency_ms = cycles.scaled(1e-3 / conditions.clock_mhz)
+    energy_model = load_energy_model(target, "mcu_rail")
+    states = energy_model.states(conditions.clock_mhz, target.code_region)
+    costs = characterise(latency_ms, states, conditions.schedule, reserve_cpu_pct=conditions.reserve.cpu_pct)
+    return Measurement(
+        target=target.name,
+        backend=execution.backend,
+        schedule=conditions.schedule.label,
+        clock_mhz=conditions.clock_mhz,
+        elf_sha256=execution.elf_sha256,
+        toolchain=execution.toolchain,
+        timing_model=cycle_model.identity,
+        energy_model=energy_model.identity,
+        golden_pairs_checked=execution.golden_pairs_checked,
+        memory=_beside(execution.memory, conditions.reserve),
+        layers=_layer_costs(execution, cycle_model.layer_cycles(execution.profile)),
+        instructions=execution.profile.total()["instructions"],
+        cycles=cycles,
+        latency_ms=latency_ms,
+        energy_per_inference_uj=costs.energy_per_inference_uj,
+        energy_per_window_uj=costs.energy_per_window_uj,
+        average_power_uw=costs.average_power_uw,
+        duty_cycle=costs.duty_cycle,
+        deadline_missed=costs.deadline_missed,
+        notes=costs.notes,
+    )
+
+
+def _beside(memory: MemoryReport, reserve: Reserve) -> MemoryReport:
+    return memory.beside(
+        flash_reserve_bytes=reserve.flash_bytes,
+        ram_reserve_bytes=reserve.ram_bytes,
+        workload_ram_bytes=reserve.workload_ram_bytes,
+    )
+
+
+def _layer_costs(execution: Execution, cycles: list[float]) -> tuple[LayerCost, ...]:
+    profiled = zip(execution.profile.layers, cycles, strict=True)
+    counted = {profile.index: (profile.counts["instructions"], number) for profile, number in profiled}
+    return tuple(
+        LayerCost(**layer.model_dump(), instructions=counted[layer.index][0], cycles=counted[layer.index][1])
+        for layer in execution.layers
+    )
+
+
+def read_execution(path: Path, key: str) -> Execution | None:
+    """A stored execution; None when there is none, or when it was cut short or is of another schema."""
+    try:
+        execution = Execution.model_validate_json(path.read_bytes())
+    except (FileNotFoundError, ValidationError):
+        return None
+    return execution if execution.schema_version == EXECUTION_SCHEMA and execution.key == key else None
+
+
+def write_execution(path: Path, execution: Execution) -> None:
+    """Store an execution, whole or not at all."""
+    write_atomically(path, execution.model_dump_json().encode())
