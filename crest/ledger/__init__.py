@@ -1,0 +1,32 @@
+"""The ledger: every trial, append-only and checksummed; the truth of a run."""
+
+from crest.ledger.journal import LEDGER_NAME, Ledger, read_ledger
+from crest.ledger.lines import canonical_json, content
+from crest.ledger.records import (
+    LEDGER_SCHEMA,
+    FinishedRecord,
+    HeaderRecord,
+    MemberRecord,
+    Record,
+    RejectedRecord,
+    TrainingSummary,
+    TrialRecord,
+    TrialState,
+)
+
+__all__ = [
+    "LEDGER_NAME",
+    "LEDGER_SCHEMA",
+    "FinishedRecord",
+    "HeaderRecord",
+    "Ledger",
+    "MemberRecord",
+    "Record",
+    "RejectedRecord",
+    "TrainingSummary",
+    "TrialRecord",
+    "TrialState",
+    "canonical_json",
+    "content",
+    "read_ledger",
+]

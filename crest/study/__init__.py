@@ -1,0 +1,33 @@
+"""Reads study.yaml into one frozen object: the axes of a search, nothing else."""
+
+from crest.study.constraint import Constraint
+from crest.study.load import load_study, parse_study, study_schema
+from crest.study.records import (
+    BackendChoice,
+    Cadenced,
+    ModelChoice,
+    Policy,
+    Quantization,
+    Reserve,
+    SamplerName,
+    ScheduleChoice,
+    SearchOptions,
+    Study,
+)
+
+__all__ = [
+    "BackendChoice",
+    "Cadenced",
+    "Constraint",
+    "ModelChoice",
+    "Policy",
+    "Quantization",
+    "Reserve",
+    "SamplerName",
+    "ScheduleChoice",
+    "SearchOptions",
+    "Study",
+    "load_study",
+    "parse_study",
+    "study_schema",
+]

@@ -1,0 +1,194 @@
+"""What a study is: the axes of a search, in one frozen record."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import Field, PrivateAttr, field_validator, model_validator
+
+from crest.frozen import Frozen
+from crest.study.constraint import Constraint, ConstraintText
+from crest.study.shorthand import OneOrList, WordOrMapping
+
+Quantization = Literal["int8", "float32"]
+SamplerName = Literal["tpe", "random", "nsga2", "gp"]
+
+_Name = TypeVar("_Name", bound=str)
+
+
+class ModelChoice(Frozen):
+    """The family that is searched, and how far its space is narrowed."""
+
+    family: str = Field(min_length=1, description="model family, for example tcn")
+    space: dict[str, Any] = Field(default={}, description="axes to narrow; an axis not named keeps its full range")
+
+
+class Emulated(Frozen):
+    """An emulated board."""
+
+    engine: Literal["unicorn"] = Field(default="unicorn", description="the engine that executes the firmware")
+
+
+class BackendChoice(Frozen):
+    """Where programs run and are measured."""
+
+    emulated: Emulated = Field(default=Emulated(), description="an emulated board")
+
+
+class Continuous(Frozen):
+    """Inferences back to back."""
+
+
+class Cadenced(Frozen):
+    """One inference every period, sleep in between."""
+
+    period_ms: float | None = Field(default=None, gt=0, description="release period; by default the workload's own")
+    sleep: Literal["deep", "sleep"] = Field(default="deep", description="sleep state between two releases")
+
+
+class ScheduleChoice(Frozen):
+    """How inferences follow each other; exactly one of the two is given."""
+
+    continuous: Continuous | None = Field(default=None, description="inferences back to back")
+    cadenced: Cadenced | None = Field(default=None, description="one inference every period")
+
+    @model_validator(mode="after")
+    def _exactly_one(self) -> ScheduleChoice:
+        if (self.continuous is None) == (self.cadenced is None):
+            raise ValueError("give exactly one of continuous and cadenced")
+        return self
+
+
+class Reserve(Frozen):
+    """What the rest of the application needs; it counts against the memories and the time of the board."""
+
+    ram_bytes: int = Field(default=0, ge=0, description="RAM kept for the rest of the application")
+    flash_bytes: int = Field(default=0, ge=0, description="flash kept for the rest of the application")
+    cpu_pct: float = Field(
+        default=0.0, ge=0, lt=100, description="share of the processor kept for the rest, in percent"
+    )
+
+
+class Policy(Frozen):
+    """What is good (objectives) and what is allowed (hard constraints), over recorded metrics by name."""
+
+    minimize: tuple[str, ...] = Field(min_length=1, description="metrics to minimize, one or several")
+    subject_to: tuple[Annotated[Constraint, ConstraintText()], ...] = Field(
+        default=(), description="hard constraints, for example latency_ms <= 200"
+    )
+
+    @field_validator("minimize")
+    @classmethod
+    def _no_repeats(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        return _distinct(names)
+
+
+class SearchOptions(Frozen):
+    """How long and how to search."""
+
+    trials: int = Field(default=40, ge=1, description="candidates to train; those refused before training come on top")
+    epochs: int = Field(default=30, ge=1, description="most epochs of one training")
+    patience: int = Field(default=8, ge=1, description="epochs without a better validation loss before training stops")
+    batch_size: int = Field(default=256, ge=1, description="windows in one training step")
+    learning_rate: float = Field(default=1e-3, gt=0, le=1, description="learning rate of the optimizer")
+    batch: int = Field(
+        default=2, ge=1, description="candidates proposed together; part of the result, whatever the number of workers"
+    )
+    workers: int = Field(default=1, ge=1, description="processes that evaluate a batch; changes no result")
+    seed: int = Field(default=0, ge=0, lt=2**32, description="seed of everything that is random")
+    sampler: SamplerName = Field(default="tpe", description="what proposes candidates")
+    startup_trials: int = Field(
+        default=10, ge=1, description="trained random candidates before the sampler's model is used"
+    )
+
+
+class Study(Frozen):
+    """One study: a workload, a model family, a target, a schedule, quantizations and a policy."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=100, description="names the run folder")
+    workload: dict[str, dict[str, Any]] = Field(
+        description="one workload and its options: {odometry: {source: generated}}"
+    )
+    model: ModelChoice = Field(description="the model family and its search space")
+    quantization: Annotated[tuple[Quantization, ...], OneOrList()] = Field(
+        default=("int8",), min_length=1, description="one number format, or a list that is searched"
+    )
+    targets: Annotated[tuple[str, ...], OneOrList()] = Field(
+        description="the board: a shipped name, or a .yaml of yours"
+    )
+    backend: Annotated[BackendChoice, WordOrMapping(("emulated",))] = Field(
+        default=BackendChoice(), description="where programs run and are measured"
+    )
+    toolchain: Literal["zig", "gcc"] = Field(default="zig", description="the compiler of the firmware")
+    schedule: Annotated[ScheduleChoice, WordOrMapping(("continuous", "cadenced"))] = Field(
+        default=ScheduleChoice(continuous=Continuous()), description="how inferences follow each other"
+    )
+    reserve: Reserve = Field(default=Reserve(), description="what the rest of the application needs")
+    battery_mah: float | None = Field(
+        default=None, gt=0, description="battery capacity, for the battery life in reports"
+    )
+    policy: Policy = Field(description="objectives and hard constraints")
+    search: SearchOptions = Field(default=SearchOptions(), description="how long and how to search")
+
+    _folder: Path = PrivateAttr(default_factory=Path)
+
+    @field_validator("workload")
+    @classmethod
+    def _one_workload(cls, value: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+        if len(value) != 1:
+            raise ValueError(f"expected one workload and its options, got {len(value)} keys")
+        return value
+
+    @field_validator("quantization")
+    @classmethod
+    def _no_repeats(cls, names: tuple[Quantization, ...]) -> tuple[Quantization, ...]:
+        return _distinct(names)
+
+    @field_validator("targets")
+    @classmethod
+    def _one_target(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        if len(names) != 1:
+            raise ValueError(
+                f"this version searches exactly one target, got {len(names)}; replay a front on the others"
+            )
+        return names
+
+    @property
+    def folder(self) -> Path:
+        """The folder that relative paths of this study start from: that of its file, else the working directory."""
+        return self._folder
+
+    def placed_in(self, folder: Path) -> Study:
+        """The same study whose relative paths start from ``folder``."""
+        placed = self.model_copy()
+        placed._folder = folder
+        return placed
+
+    def resolve(self, path: str) -> Path:
+        """A path as written in the study, made absolute."""
+        return (self._folder / Path(path).expanduser()).resolve()
+
+    @property
+    def target(self) -> str:
+        """The target as ``crest.targets.load_target`` wants it: a name, or the absolute path of a .yaml."""
+        (written,) = self.targets
+        return str(self.resolve(written)) if written.endswith(".yaml") else written
+
+    def canonical_sha256(self) -> str:
+        """A hash of everything that can change a result: defaults spelled out, ``search.workers`` left out.
+
+        Paths count as they are written, so that a study keeps its hash on another machine.
+        """
+        identity = self.model_dump(mode="json", exclude={"search": {"workers"}})
+        text = json.dumps(identity, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _distinct(names: tuple[_Name, ...]) -> tuple[_Name, ...]:
+    repeated = sorted({name for name in names if names.count(name) > 1})
+    if repeated:
+        raise ValueError(f"given twice: {', '.join(repeated)}")
+    return names

@@ -1,0 +1,50 @@
+import json
+
+import pytest
+
+from crest.study import study_schema
+
+
+def every_node(node):
+    yield node
+    for child in node.values() if isinstance(node, dict) else node if isinstance(node, list) else ():
+        yield from every_node(child)
+
+
+@pytest.fixture(scope="module")
+def schema():
+    return json.loads(json.dumps(study_schema()))
+
+
+def test_only_words_of_draft_7_are_used(schema):
+    assert schema["$schema"] == "http://json-schema.org/draft-07/schema#"
+    newer = {"$defs", "prefixItems", "unevaluatedProperties", "dependentRequired", "dependentSchemas", "$dynamicRef"}
+    for node in every_node(schema):
+        if isinstance(node, dict):
+            assert not newer & node.keys()
+
+
+def test_every_reference_leads_somewhere(schema):
+    references = [node["$ref"] for node in every_node(schema) if isinstance(node, dict) and "$ref" in node]
+    assert references
+    for reference in references:
+        assert reference.removeprefix("#/definitions/") in schema["definitions"]
+
+
+def test_every_key_explains_itself_to_an_editor(schema):
+    for record in [schema, *schema["definitions"].values()]:
+        assert record["additionalProperties"] is False
+        for name, field in record["properties"].items():
+            assert field.get("description"), name
+
+
+def test_words_are_offered_where_they_stand_for_a_mapping(schema):
+    assert {"enum": ["continuous", "cadenced"]} in schema["properties"]["schedule"]["anyOf"]
+    assert {"enum": ["emulated"]} in schema["properties"]["backend"]["anyOf"]
+    one, many = schema["properties"]["quantization"]["anyOf"]
+    assert one["enum"] == ["int8", "float32"]
+    assert many["type"] == "array"
+
+
+def test_what_must_be_given_is_required(schema):
+    assert set(schema["required"]) == {"name", "workload", "model", "targets", "policy"}
