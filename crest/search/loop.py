@@ -1,0 +1,239 @@
+"""The search: ask, evaluate, write down, until enough candidates are trained; then finish the front."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from crest.errors import LedgerError, ModelError, StudyError
+from crest.ledger import (
+    LEDGER_NAME,
+    FinishedRecord,
+    HeaderRecord,
+    Ledger,
+    MemberRecord,
+    RejectedRecord,
+    TrialRecord,
+)
+from crest.models.axes import Axis
+from crest.models.family import check_candidate
+from crest.search import policy as scoring
+from crest.search.batches import Batch, next_batch, refuse_empty, refuse_hopeless, stop_reason
+from crest.search.contracts import Finished, Finisher, MakeEvaluators, Proposal
+from crest.search.encoding import Encoding
+from crest.search.events import (
+    FrontChanged,
+    MemberFinished,
+    MemberStarted,
+    OnEvent,
+    RunFinished,
+    RunStarted,
+    TrialFinished,
+)
+from crest.search.executor import Executor, make_executor
+from crest.search.sampler import Sampler
+from crest.search.stamp import stamp
+from crest.search.trial import CANDIDATE_ERRORS, Job, describe_error
+from crest.study import Study
+
+
+@dataclass(frozen=True)
+class SearchPlan:
+    """A study with what other rooms know about it.
+
+    Attributes:
+        study: the study.
+        space: axes of its model family, already narrowed by the study.
+        error_metrics: what the workload computes, by name.
+        workload_fingerprint: hash of the data.
+        versions: software that shapes the results, name to version.
+    """
+
+    study: Study
+    space: Mapping[str, Axis]
+    error_metrics: tuple[str, ...]
+    workload_fingerprint: str
+    versions: Mapping[str, str]
+
+    def __post_init__(self) -> None:
+        scoring.check_metrics(self.study.policy, self.error_metrics)
+
+    def sampler(self) -> Sampler:
+        """What proposes the candidates of this plan."""
+        options = self.study.search
+        encoding = Encoding(self.space, self.study.quantization)
+        return Sampler(options.sampler, options.seed, options.startup_trials, encoding, self.study.policy)
+
+    def header(self) -> HeaderRecord:
+        """The first record of a run of this plan."""
+        return HeaderRecord(
+            run=self.study.name,
+            study=self.study.model_dump(mode="json"),
+            study_sha256=self.study.canonical_sha256(),
+            study_folder=str(self.study.folder),
+            workload_fingerprint=self.workload_fingerprint,
+            versions=dict(self.versions),
+            **stamp(),
+        )
+
+
+def run_search(
+    plan: SearchPlan, run_folder: Path, make_evaluators: MakeEvaluators, finisher: Finisher, on_event: OnEvent
+) -> FinishedRecord:
+    """Run a search to its end, or resume one where its ledger stops; a finished run is not repeated.
+
+    Args:
+        plan: what to search.
+        run_folder: holds ``ledger.jsonl``; created when absent.
+        make_evaluators: builds pricer and trainer, once for every worker process.
+        finisher: verifies the members of the front, in this process.
+        on_event: told what happens, always in this process.
+
+    Returns:
+        The last record: the front, and why the search ended.
+
+    Raises:
+        LedgerError: the run folder belongs to another study, is damaged or in use, or the disk is full.
+        StudyError: no candidate meets the constraints.
+        CrestError: the first candidates all failed by the same cause (of that cause's class), or an error that is
+            no candidate's fault.
+    """
+    with Ledger(run_folder / LEDGER_NAME) as ledger:
+        header = ledger.begin(plan.header())
+        run = _Run(plan, ledger, on_event)
+        on_event(RunStarted(plan.study.name, len(run.trials), _changed_versions(header.versions, plan.versions)))
+        finished = [record for record in ledger.records if isinstance(record, FinishedRecord)]
+        if not finished:
+            with make_executor(plan.study.search.workers, make_evaluators) as executor:
+                run.search(executor)
+            refuse_empty(run.trials, plan.study.search)
+            finished = [run.finish(finisher)]
+        on_event(RunFinished(finished[0]))
+        return finished[0]
+
+
+class _Run:
+    """One session of a run; whatever it knows, the ledger knows."""
+
+    def __init__(self, plan: SearchPlan, ledger: Ledger, on_event: OnEvent) -> None:
+        self._plan = plan
+        self._ledger = ledger
+        self._on_event = on_event
+        self._sampler = plan.sampler()
+        self.trials = [record for record in ledger.records if isinstance(record, TrialRecord)]
+        self._check_recorded()
+        self._front = scoring.front_of(self.trials)
+
+    def search(self, executor: Executor) -> None:
+        """Evaluate batches until the search has what it was asked for."""
+        while True:
+            refuse_hopeless(self.trials)
+            batch = next_batch(self.trials, self._plan.study.search)
+            jobs = self._jobs(batch) if batch else []
+            if not jobs:
+                return
+            for record in executor.evaluate(jobs, self._on_event):
+                self._note(record)
+
+    def finish(self, finisher: Finisher) -> FinishedRecord:
+        """Verify the front; a member that gets worse or is rejected may let others in, which are verified too."""
+        verified = {record.number: record for record in self._ledger.records if isinstance(record, MemberRecord)}
+        rejected = {record.number for record in self._ledger.records if isinstance(record, RejectedRecord)}
+        while True:
+            candidates = [trial for trial in self.trials if trial.number not in rejected]
+            front = scoring.front_of([verified.get(trial.number, trial) for trial in candidates])
+            waiting = [trial for trial in candidates if trial.number in front and trial.number not in verified]
+            if not waiting:
+                break
+            record = self._finish_one(waiting[0], finisher)
+            if isinstance(record, MemberRecord):
+                verified[record.number] = record
+            else:
+                rejected.add(record.number)
+        if not front:
+            raise StudyError(
+                f"none of the {len(rejected) + len(verified)} best candidates holds with its trained weights",
+                hint="the ledger says why for each; train more candidates, or relax policy.subject_to",
+            )
+        reason = stop_reason(self.trials, self._plan.study.search)
+        return self._ledger.append(FinishedRecord(trials=len(self.trials), front=front, reason=reason, **stamp()))
+
+    def _jobs(self, batch: Batch) -> list[Job]:
+        """The trials of a batch that are not recorded yet; fewer when the space holds no more candidates."""
+        history = self.trials[: batch.start]
+        proposals = [Proposal(done.candidate, done.quantization) for done in self.trials[batch.start :]]
+        jobs: list[Job] = []
+        for number in range(len(self.trials), batch.start + batch.size):
+            proposal = self._sampler.ask(number, history, proposals)
+            if proposal is None:
+                break
+            proposals.append(proposal)
+            jobs.append(Job(number, proposal, self._plan.study.targets[0], self._plan.study.policy))
+        return jobs
+
+    def _note(self, record: TrialRecord) -> None:
+        stored = self._ledger.append(record)
+        self.trials.append(stored)
+        self._on_event(TrialFinished(stored))
+        front = scoring.front_of(self.trials)
+        if front != self._front:
+            self._front = front
+            self._on_event(FrontChanged(front))
+
+    def _finish_one(self, trial: TrialRecord, finisher: Finisher) -> MemberRecord | RejectedRecord:
+        self._on_event(MemberStarted(trial.number))
+        stored: MemberRecord | RejectedRecord
+        try:
+            member = _member(self._plan, trial, finisher.finish(trial))
+        except CANDIDATE_ERRORS as exc:
+            stored = self._ledger.append(RejectedRecord(number=trial.number, reason=describe_error(exc), **stamp()))
+        else:
+            stored = self._ledger.append(member)
+        self._on_event(MemberFinished(stored))
+        return stored
+
+    def _check_recorded(self) -> None:
+        """The recorded trials are those of this plan: numbered without a gap, inside of the space."""
+        for number, trial in enumerate(self.trials):
+            place = f"{self._ledger.path}: trial {trial.number}"
+            if trial.number != number:
+                raise LedgerError(f"{place} stands where trial {number} belongs", hint="choose another run folder")
+            try:
+                check_candidate(self._plan.space, trial.candidate)
+            except ModelError as exc:
+                raise LedgerError(
+                    f"{place}: {exc}",
+                    hint="the model family changed since; resume with the version that began this run",
+                ) from exc
+
+
+def _member(plan: SearchPlan, trial: TrialRecord, finished: Finished) -> MemberRecord:
+    """Score a finished member by its final numbers; the proxies are those of the trial, weights do not change them."""
+    policy = plan.study.policy
+    metrics = {**finished.metrics, **trial.proxies, **finished.measurement.metrics()}
+    if not all(map(math.isfinite, finished.test_metrics.values())):
+        raise ModelError(f"trial {trial.number}: its metrics on the test split are not finite")
+    needed = [*policy.minimize, *(item.metric for item in policy.subject_to), *finished.metrics, "cycles"]
+    absent = scoring.absent_reason(needed, metrics, finished.measurement)
+    if absent is not None:
+        raise ModelError(f"trial {trial.number}: {absent}")
+    return MemberRecord(
+        number=trial.number,
+        measurement=finished.measurement,
+        metrics=dict(finished.metrics),
+        test_metrics=dict(finished.test_metrics),
+        objectives=scoring.objectives(policy, metrics),
+        violations=scoring.violations(policy.subject_to, metrics),
+        price_difference_pct=scoring.price_difference_pct(trial, finished.measurement),
+        profile_key=finished.profile_key,
+        files=dict(finished.files),
+        **stamp(),
+    )
+
+
+def _changed_versions(then: Mapping[str, str], now: Mapping[str, str]) -> dict[str, tuple[str, str]]:
+    names = sorted({*then, *now})
+    absent = "absent"
+    return {name: (then.get(name, absent), now.get(name, absent)) for name in names if then.get(name) != now.get(name)}

@@ -1,0 +1,129 @@
+"""Objectives and hard constraints over recorded metrics by name."""
+
+from __future__ import annotations
+
+import difflib
+import math
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Final
+
+from crest.errors import ModelError, StudyError
+from crest.ledger import MemberRecord, TrialRecord
+from crest.measurement import Estimate, Measurement
+from crest.pareto import non_dominated
+from crest.search.contracts import Priced
+from crest.study import Constraint, Policy
+
+MEASURED_METRICS: Final = (
+    "flash_bytes",
+    "ram_bytes",
+    "arena_bytes",
+    "weights_bytes",
+    "latency_ms",
+    "cycles",
+    "instructions",
+    "energy_per_inference_uj",
+    "energy_per_window_uj",
+    "average_power_uw",
+    "duty_cycle",
+)
+PROXY_METRICS: Final = ("flops", "macs", "parameters", "memory_traffic_bytes", "memory_traffic_unfused_bytes")
+COST_METRICS: Final = MEASURED_METRICS + PROXY_METRICS
+"""Known before a candidate is trained."""
+
+CAPACITY: Final = "capacity"
+"""Key of the violation of a candidate that does not fit its target; it is 1, for there is no measurement."""
+DEADLINE: Final = "deadline"
+"""Key of the violation of a candidate that outlasts the period of its schedule; it is 1."""
+
+
+def check_metrics(policy: Policy, error_metrics: Sequence[str]) -> None:
+    """Refuse a policy that names a metric nobody records.
+
+    Args:
+        policy: the policy of a study.
+        error_metrics: what the workload computes.
+
+    Raises:
+        StudyError: an unknown name; the hint lists those that exist.
+    """
+    known = (*error_metrics, *COST_METRICS)
+    named = [(f"policy.minimize.{index}", name) for index, name in enumerate(policy.minimize)]
+    named += [(f"policy.subject_to.{index}", item.metric) for index, item in enumerate(policy.subject_to)]
+    for place, name in named:
+        if name not in known:
+            close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+            raise StudyError(
+                f"{place}: unknown metric {name!r}" + (f"; did you mean {close[0]!r}?" if close else ""),
+                hint=f"metrics: {', '.join(known)}",
+            )
+
+
+def cost_metrics(priced: Priced) -> dict[str, float]:
+    """What is known of a candidate before training, by name."""
+    return {**priced.proxies, **priced.measurement.metrics()}
+
+
+def objectives(policy: Policy, metrics: Mapping[str, float]) -> dict[str, float]:
+    """The values to minimize, by name, in the order of the policy."""
+    return {name: metrics[name] for name in policy.minimize}
+
+
+def violations(constraints: Iterable[Constraint], metrics: Mapping[str, float]) -> dict[str, float]:
+    """How far each constraint is from its limit, by its text: positive is violated, relative to the limit."""
+    return {str(item): item.violation(metrics[item.metric]) for item in constraints}
+
+
+def cost_constraints(policy: Policy) -> tuple[Constraint, ...]:
+    """The constraints that are decided before training."""
+    return tuple(item for item in policy.subject_to if item.metric in COST_METRICS)
+
+
+def is_feasible(found: Mapping[str, float]) -> bool:
+    """Whether no violation is positive."""
+    return all(value <= 0 for value in found.values())
+
+
+def describe_violations(constraints: Iterable[Constraint], metrics: Mapping[str, float]) -> str | None:
+    """Which constraints are violated and by how much, for people; None when all are kept."""
+    broken = [(item, metrics[item.metric]) for item in constraints if item.violation(metrics[item.metric]) > 0]
+    texts = [f"{item.metric} is {value:.6g}, which breaks {item}" for item, value in broken]
+    return "; ".join(texts) or None
+
+
+def absent_reason(names: Collection[str], metrics: Mapping[str, float], measurement: Measurement | None) -> str | None:
+    """Why a named metric has no usable value; None when all have one."""
+    for name in names:
+        if name not in metrics:
+            estimate = getattr(measurement, name, None)
+            why = estimate.reason if isinstance(estimate, Estimate) else "nobody recorded it"
+            return f"{name} has no value: {why}"
+        if not math.isfinite(metrics[name]):
+            return f"{name} is {metrics[name]}"
+    return None
+
+
+def price_difference_pct(trial: TrialRecord, final: Measurement) -> float:
+    """Cycles of a member with its trained weights against those of its search-time price, in percent.
+
+    Raises:
+        ModelError: one of the two has no cycles.
+    """
+    before = trial.price.cycles.value if trial.price else None
+    if not before or final.cycles.value is None:
+        raise ModelError(f"trial {trial.number}: no cycles to compare with its search-time price")
+    return 100.0 * (final.cycles.value / before - 1.0)
+
+
+def front_of(scored: Iterable[TrialRecord | MemberRecord]) -> tuple[int, ...]:
+    """Numbers, in the order given, of the feasible records that no other feasible one dominates.
+
+    Trials that are not complete do not count.
+    """
+    eligible = [
+        record
+        for record in scored
+        if (isinstance(record, MemberRecord) or record.state == "complete") and is_feasible(record.violations)
+    ]
+    chosen = non_dominated([tuple(value for _, value in sorted(record.objectives.items())) for record in eligible])
+    return tuple(eligible[index].number for index in chosen)

@@ -1,0 +1,110 @@
+"""A study meets the other rooms: its workload is loaded, its family narrowed, its target and schedule resolved."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from importlib.metadata import PackageNotFoundError, version
+
+from crest.backends.emulated import EmulatedBackend
+from crest.energy import load_energy_model
+from crest.models.axes import Axis, narrow_space
+from crest.models.family import Family, load_family
+from crest.models.proxies import ELEMENT_BYTES
+from crest.pricing import Conditions, Pricing, Reserve
+from crest.schedule import Cadenced, Continuous, Schedule
+from crest.search.loop import SearchPlan
+from crest.study import ScheduleChoice, Study
+from crest.targets import Target, load_target
+from crest.timing import load_cycle_model
+from crest.workloads import load_workload
+from crest.workloads.base import Workload
+
+_VERSIONED = ("crest", "numpy", "optuna", "torch", "tensorflow-cpu", "keras", "unicorn", "capstone")
+
+
+@dataclass(frozen=True)
+class Setup:
+    """Everything that a study names, found and checked."""
+
+    study: Study
+    workload: Workload
+    family: Family
+    space: Mapping[str, Axis]
+    target: Target
+    schedule: Schedule
+
+    def pricing(self, quantization: str) -> Pricing:
+        """The road for networks of one number format: it decides the size of the sensor buffers."""
+        return Pricing(self.conditions(quantization), self.backend, self.study.toolchain)
+
+    def conditions(self, quantization: str) -> Conditions:
+        """Board, clock, schedule and reserve of the study's prices."""
+        reserve = self.study.reserve
+        buffers = self.workload.buffers(ELEMENT_BYTES[quantization])  # type: ignore[index]
+        return Conditions(
+            target=self.target,
+            schedule=self.schedule,
+            reserve=Reserve(**reserve.model_dump(), workload_ram_bytes=buffers.total_bytes),
+            clock_mhz=max(self.target.clock_mhz),
+        )
+
+    @cached_property
+    def backend(self) -> EmulatedBackend:
+        """What runs the programs of this study."""
+        return EmulatedBackend(self.study.backend.emulated.engine)
+
+    def plan(self) -> SearchPlan:
+        """What the search loop needs to know.
+
+        Raises:
+            StudyError: the policy names a metric that nobody records.
+        """
+        return SearchPlan(
+            study=self.study,
+            space=self.space,
+            error_metrics=tuple(self.workload.error_metrics),
+            workload_fingerprint=self.workload.fingerprint(),
+            versions=self._versions(),
+        )
+
+    def _versions(self) -> dict[str, str]:
+        conditions = self.conditions(self.study.quantization[0])
+        found = {
+            "python": platform.python_version(),
+            "backend": self.backend.identity,
+            "toolchain": Pricing(conditions, self.backend, self.study.toolchain).toolchain.identity,
+            "timing_model": load_cycle_model(self.target).identity,
+            "energy_model": load_energy_model(self.target).identity,
+        }
+        for name in _VERSIONED:
+            try:
+                found[name] = version(name)
+            except PackageNotFoundError:
+                continue
+        return found
+
+
+def set_up(study: Study) -> Setup:
+    """Resolve a study.
+
+    Raises:
+        StudyError: an unknown name, or an axis narrowed to nonsense.
+        AssetError: a target or model file that is missing or malformed.
+        DataError: the workload's data are missing or broken.
+    """
+    target = load_target(study.target)
+    family = load_family(study.model.family)
+    workload = load_workload(study.workload, study.folder)
+    space = narrow_space(family.space, study.model.space, "model.space")
+    return Setup(study, workload, family, space, target, resolve_schedule(study.schedule, workload.period_ms))
+
+
+def resolve_schedule(choice: ScheduleChoice, workload_period_ms: float) -> Schedule:
+    """The schedule of a study; a cadence without a period takes the workload's own."""
+    if choice.cadenced is None:
+        return Continuous()
+    period_ms = choice.cadenced.period_ms or workload_period_ms
+    return Cadenced(period_ms=period_ms, sleep="deep_sleep" if choice.cadenced.sleep == "deep" else "sleep")

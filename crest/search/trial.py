@@ -1,0 +1,156 @@
+"""One trial: price, decide feasibility, train, score. Pure but for the evaluators it is given."""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass
+from typing import Any, Final
+
+from crest.errors import (
+    BackendError,
+    CapacityError,
+    CrestError,
+    EmulationError,
+    ModelError,
+    ToolchainError,
+    TrainingError,
+)
+from crest.ledger import TrialRecord
+from crest.search import policy as scoring
+from crest.search.contracts import Evaluators, Priced, Proposal, Trained
+from crest.search.events import EpochEnded, OnEvent, TrialPriced, TrialStarted
+from crest.search.stamp import stamp
+from crest.study import Policy
+
+CANDIDATE_ERRORS: Final = (CapacityError, ModelError, ToolchainError, EmulationError, BackendError, TrainingError)
+"""Errors that one candidate can cause; any other one ends the search."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """A trial to evaluate."""
+
+    number: int
+    proposal: Proposal
+    target: str
+    policy: Policy
+
+
+def describe_error(error: CrestError) -> str:
+    """An error as a reason in a record: its kind, what is wrong, what to do."""
+    return f"{type(error).__name__}: {error.message}" + (f" ({error.hint})" if error.hint else "")
+
+
+def evaluate_trial(job: Job, evaluators: Evaluators, on_event: OnEvent) -> TrialRecord:
+    """Evaluate one candidate into the record of its trial.
+
+    A candidate that breaks a constraint on cost, does not fit its target or misses its deadline is infeasible and
+    is not trained. A candidate that causes one of ``CANDIDATE_ERRORS`` has failed.
+
+    Raises:
+        CrestError: anything that is not the candidate's fault (absent data, absent extras, a wrong study).
+    """
+    on_event(TrialStarted(job.number, job.proposal))
+    draft = _Draft(job)
+    started = time.perf_counter()
+    try:
+        priced = evaluators.pricer.price(job.proposal.candidate, job.proposal.quantization)
+    except CapacityError as exc:
+        draft.spend("price_seconds", started)
+        return draft.record("infeasible", reason=describe_error(exc), violations={scoring.CAPACITY: 1.0})
+    except CANDIDATE_ERRORS as exc:
+        draft.spend("price_seconds", started)
+        return draft.record("failed", reason=describe_error(exc))
+    draft.spend("price_seconds", started)
+    refused = _refused(draft, priced)
+    if refused is not None:
+        return refused
+    on_event(TrialPriced(job.number, scoring.cost_metrics(priced)))
+    started = time.perf_counter()
+    try:
+        trained = evaluators.trainer.train(
+            job.number,
+            job.proposal.candidate,
+            job.proposal.quantization,
+            lambda epoch, loss: on_event(EpochEnded(job.number, epoch, loss)),
+        )
+    except CANDIDATE_ERRORS as exc:
+        draft.spend("train_seconds", started)
+        return draft.record("failed", reason=describe_error(exc))
+    draft.spend("train_seconds", started)
+    return _scored(draft, priced, trained)
+
+
+class _Draft:
+    """What is known so far about a trial."""
+
+    def __init__(self, job: Job) -> None:
+        self.job = job
+        self._known: dict[str, Any] = {}
+
+    def know(self, **fields: Any) -> None:
+        self._known |= fields
+
+    def spend(self, name: str, started: float) -> None:
+        self._known[name] = round(time.perf_counter() - started, 3)
+
+    def record(self, state: str, **fields: Any) -> TrialRecord:
+        proposal = self.job.proposal
+        return TrialRecord.model_validate(
+            {
+                "number": self.job.number,
+                "state": state,
+                "candidate": dict(proposal.candidate),
+                "quantization": proposal.quantization,
+                "target": self.job.target,
+                **self._known,
+                **fields,
+                **stamp(),
+            }
+        )
+
+
+def _refused(draft: _Draft, priced: Priced) -> TrialRecord | None:
+    """The record of a candidate that its price rules out, or None when it goes on to training."""
+    policy = draft.job.policy
+    metrics = scoring.cost_metrics(priced)
+    finite = {name: value for name, value in priced.proxies.items() if math.isfinite(value)}
+    draft.know(price=priced.measurement, proxies=finite, profile_key=priced.profile_key)
+    constraints = scoring.cost_constraints(policy)
+    if priced.measurement.deadline_missed:
+        judged = [item for item in constraints if item.metric in metrics]
+        return draft.record(
+            "infeasible",
+            reason=f"misses the deadline of its schedule ({priced.measurement.schedule})",
+            violations={scoring.DEADLINE: 1.0, **scoring.violations(judged, metrics)},
+        )
+    needed = {*policy.minimize, *(item.metric for item in constraints)} & set(scoring.COST_METRICS)
+    absent = scoring.absent_reason(sorted(needed), metrics, priced.measurement)
+    if absent is not None:
+        return draft.record("failed", reason=f"BackendError: {absent}")
+    broken = scoring.describe_violations(constraints, metrics)
+    if broken is not None:
+        return draft.record("infeasible", reason=broken, violations=scoring.violations(constraints, metrics))
+    return None
+
+
+def _scored(draft: _Draft, priced: Priced, trained: Trained) -> TrialRecord:
+    """The record of a trained candidate."""
+    policy = draft.job.policy
+    metrics = {**trained.metrics, **scoring.cost_metrics(priced)}
+    needed = [*trained.metrics, *policy.minimize, *(item.metric for item in policy.subject_to)]
+    absent = scoring.absent_reason(needed, metrics, priced.measurement)
+    if absent is None and not all(map(math.isfinite, trained.summary.validation_loss)):
+        absent = "the validation loss is not finite"
+    if absent is not None:
+        return draft.record("failed", reason=f"TrainingError: {absent}")
+    return draft.record(
+        "complete",
+        reason=scoring.describe_violations(policy.subject_to, metrics),
+        metrics=dict(trained.metrics),
+        objectives=scoring.objectives(policy, metrics),
+        violations=scoring.violations(policy.subject_to, metrics),
+        training=trained.summary,
+        model=trained.model_path,
+    )
