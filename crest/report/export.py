@@ -1,0 +1,83 @@
+"""The front as files for other programs: CSV, one row a member, and JSON, every record in full."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from typing import Any
+
+from crest.measurement import Estimate
+from crest.report.view import Entry, RunView
+
+FRONT_SCHEMA = 1
+
+
+def front_csv(view: RunView) -> str:
+    """The front as CSV: identity, candidate, objectives, metrics, costs with interval ends, provenance.
+
+    An empty front gives the header line of the columns every front has.
+    """
+    rows = [_row(entry, view) for entry in view.front]
+    columns = dict.fromkeys(["number", "target", "quantization", "price", *view.objectives])
+    for row in rows:
+        columns.update(dict.fromkeys(row))
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(columns), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()
+
+
+def front_json(view: RunView) -> str:
+    """The front as JSON: the trial and, once rebuilt, the member record of each."""
+    document = {
+        "schema_version": FRONT_SCHEMA,
+        "run": view.header.run if view.header else None,
+        "finished": view.finished is not None,
+        "objectives": list(view.objectives),
+        "front": [
+            {
+                "number": entry.number,
+                "trial": entry.trial.model_dump(mode="json"),
+                "member": entry.member.model_dump(mode="json") if entry.member else None,
+            }
+            for entry in view.front
+        ],
+    }
+    return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+
+
+def _row(entry: Entry, view: RunView) -> dict[str, Any]:
+    row: dict[str, Any] = {
+        "number": entry.number,
+        "target": entry.trial.target,
+        "quantization": entry.trial.quantization,
+        "price": "final" if entry.member else "search",
+    }
+    row |= {name: entry.value(name) for name in view.objectives}
+    row |= {f"candidate.{name}": value for name, value in entry.candidate.items()}
+    metrics = entry.trial.metrics | (entry.member.metrics if entry.member else {})
+    row |= {f"metric.{name}": value for name, value in metrics.items() if name not in view.objectives}
+    if entry.member:
+        row |= {f"test.{name}": value for name, value in entry.member.test_metrics.items()}
+        row["price_difference_pct"] = entry.member.price_difference_pct
+        row |= {f"file.{name}": path for name, path in entry.member.files.items()}
+    return row | _costs(entry)
+
+
+def _costs(entry: Entry) -> dict[str, Any]:
+    measurement = entry.measurement
+    if measurement is None:
+        return {}
+    costs: dict[str, Any] = {
+        name: value
+        for name, value in measurement.metrics().items()
+        if not isinstance(getattr(measurement, name, 0), Estimate)
+    }
+    for name in type(measurement).model_fields:
+        estimate = getattr(measurement, name)
+        if isinstance(estimate, Estimate):
+            costs |= {name: estimate.value, f"{name}_low": estimate.low, f"{name}_high": estimate.high}
+    provenance = ("schedule", "clock_mhz", "timing_model", "energy_model", "toolchain", "elf_sha256")
+    return costs | {name: getattr(measurement, name) for name in provenance}

@@ -1,0 +1,162 @@
+"""The records of a run, finished or running, put side by side: one entry a trial, and which of them form the front."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from crest.ledger.records import FinishedRecord, HeaderRecord, MemberRecord, Record, RejectedRecord, TrialRecord
+from crest.measurement import Estimate, Measurement
+from crest.pareto import non_dominated
+
+Status = Literal["front", "dominated", "infeasible", "rejected", "failed"]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One trial with what its rebuilding as a member of the front added."""
+
+    trial: TrialRecord
+    member: MemberRecord | None
+    rejected: RejectedRecord | None
+    status: Status
+
+    @property
+    def number(self) -> int:
+        """Number of the trial."""
+        return self.trial.number
+
+    @property
+    def measurement(self) -> Measurement | None:
+        """Final price where there is one, else the price the search saw."""
+        return self.member.measurement if self.member else self.trial.price
+
+    @property
+    def reason(self) -> str | None:
+        """Why it was refused."""
+        return self.rejected.reason if self.rejected else self.trial.reason
+
+    @property
+    def violations(self) -> dict[str, float]:
+        """Violated constraints, by how much relative to their limits; those of the final price where there is one."""
+        judged = self.member.violations if self.member else self.trial.violations
+        return {name: beyond for name, beyond in judged.items() if beyond > 0}
+
+    @property
+    def candidate(self) -> dict[str, str]:
+        """Choices of the search space, nested ones by dotted name."""
+        return {name: _choice_text(value) for name, value in flatten(self.trial.candidate).items()}
+
+    def value(self, metric: str) -> float | None:
+        """A metric by name: objectives and metrics as recorded, else from the price."""
+        sources: list[Mapping[str, float]] = [self.trial.objectives, self.trial.metrics]
+        if self.member:
+            sources = [self.member.objectives, self.member.metrics, *sources]
+        if self.measurement:
+            sources.append(self.measurement.metrics())
+        sources.append(self.trial.proxies)
+        return next((source[metric] for source in sources if metric in source), None)
+
+    def estimate(self, metric: str) -> Estimate | None:
+        """The metric with its interval, where the price holds one."""
+        found = getattr(self.measurement, metric, None)
+        return found if isinstance(found, Estimate) else None
+
+
+@dataclass(frozen=True)
+class RunView:
+    """A run as reports show it; ``entries`` by trial number."""
+
+    header: HeaderRecord | None
+    entries: tuple[Entry, ...]
+    finished: FinishedRecord | None
+    objectives: tuple[str, ...]
+
+    @property
+    def front(self) -> tuple[Entry, ...]:
+        """Members of the front, best first objective first."""
+        members = [entry for entry in self.entries if entry.status == "front"]
+        return tuple(sorted(members, key=lambda entry: [_or_infinite(entry.value(name)) for name in self.objectives]))
+
+    @property
+    def counts(self) -> Counter[str]:
+        """Trials by status."""
+        return Counter(entry.status for entry in self.entries)
+
+
+def view_run(records: Sequence[Record]) -> RunView:
+    """Join records by trial; of two records of one trial the later one counts.
+
+    The front of a finished run is the recorded one; that of a running one is computed over what is complete.
+    """
+    header = next((record for record in records if isinstance(record, HeaderRecord)), None)
+    finished = next((record for record in reversed(records) if isinstance(record, FinishedRecord)), None)
+    trials = {record.number: record for record in records if isinstance(record, TrialRecord)}
+    members = {record.number: record for record in records if isinstance(record, MemberRecord)}
+    rejected = {record.number: record for record in records if isinstance(record, RejectedRecord)}
+    objectives = _objective_names(header, trials.values())
+    feasible = {
+        number: members[number].objectives if number in members else trial.objectives
+        for number, trial in trials.items()
+        if trial.state == "complete" and number not in rejected and not _violated(members.get(number))
+    }
+    front = set(finished.front) if finished else _front_of(feasible, objectives)
+    entries = []
+    for number, trial in sorted(trials.items()):
+        member, refusal = members.get(number), rejected.get(number)
+        entries.append(Entry(trial, member, refusal, _status(trial, member, refusal, number in front)))
+    return RunView(header, tuple(entries), finished, objectives)
+
+
+def _front_of(points: Mapping[int, Mapping[str, float]], objectives: Sequence[str]) -> set[int]:
+    """Keys of the non-dominated points; those that lack an objective take no part."""
+    keys = [key for key, values in points.items() if objectives and all(name in values for name in objectives)]
+    rows = [tuple(points[key][name] for name in objectives) for key in keys]
+    return {keys[index] for index in non_dominated(rows)}
+
+
+def flatten(value: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested mappings as one, with dotted names."""
+    flat: dict[str, Any] = {}
+    for key, item in value.items():
+        name = f"{prefix}{key}"
+        if isinstance(item, Mapping):
+            flat.update(flatten(item, f"{name}."))
+        else:
+            flat[name] = item
+    return flat
+
+
+def _objective_names(header: HeaderRecord | None, trials: Iterable[TrialRecord]) -> tuple[str, ...]:
+    policy = header.study.get("policy") if header else None
+    named = policy.get("minimize") if isinstance(policy, dict) else None
+    if isinstance(named, (list, tuple)):
+        return tuple(str(name) for name in named)
+    return next((tuple(trial.objectives) for trial in trials if trial.objectives), ())
+
+
+def _status(trial: TrialRecord, member: MemberRecord | None, rejected: RejectedRecord | None, on_front: bool) -> Status:
+    if trial.state != "complete":
+        return trial.state
+    if rejected:
+        return "rejected"
+    if _violated(member):
+        return "infeasible"
+    return "front" if on_front else "dominated"
+
+
+def _violated(member: MemberRecord | None) -> bool:
+    """Whether a rebuilt program breaks a constraint that the search price kept."""
+    return member is not None and any(beyond > 0 for beyond in member.violations.values())
+
+
+def _choice_text(value: Any) -> str:
+    if isinstance(value, (list, tuple)):
+        return ",".join(_choice_text(item) for item in value)
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _or_infinite(value: float | None) -> float:
+    return float("inf") if value is None else value
