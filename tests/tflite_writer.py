@@ -1,4 +1,4 @@
-"""Writes small .tflite files for tests: single operators with chosen shapes, scales and weights. Slots follow the schema."""
+"""Writes small .tflite files for tests, with chosen shapes, scales and weights. Slots follow the schema."""
 
 from __future__ import annotations
 
@@ -16,17 +16,20 @@ _NEVER = {"Int8": -128, "Uint8": 255, "Int32": 2**30, "Uint32": 2**30}
 _OPTIONS = {
     "CONV_2D": (
         "Conv2DOptions",
-        ((0, "Int8", "padding", 1), (1, "Int32", "stride_w", 1), (2, "Int32", "stride_h", 1), (3, "Int8", "activation", 0),
-         (4, "Int32", "dilation_w", 1), (5, "Int32", "dilation_h", 1)),
+        ((0, "Int8", "padding", 1), (1, "Int32", "stride_w", 1), (2, "Int32", "stride_h", 1),
+         (3, "Int8", "activation", 0), (4, "Int32", "dilation_w", 1), (5, "Int32", "dilation_h", 1)),
     ),
     "FULLY_CONNECTED": ("FullyConnectedOptions", ((0, "Int8", "activation", 0), (1, "Int8", "weights_format", 0))),
     "ADD": ("AddOptions", ((0, "Int8", "activation", 0),)),
     "MAX_POOL_2D": (
         "Pool2DOptions",
-        ((0, "Int8", "padding", 1), (1, "Int32", "stride_w", 1), (2, "Int32", "stride_h", 1), (3, "Int32", "filter_w", 1),
-         (4, "Int32", "filter_h", 1), (5, "Int8", "activation", 0)),
+        ((0, "Int8", "padding", 1), (1, "Int32", "stride_w", 1), (2, "Int32", "stride_h", 1),
+         (3, "Int32", "filter_w", 1), (4, "Int32", "filter_h", 1), (5, "Int8", "activation", 0)),
     ),
-    "STRIDED_SLICE": ("StridedSliceOptions", ((0, "Int32", "begin_mask", 0), (1, "Int32", "end_mask", 0), (4, "Int32", "shrink_axis_mask", 0))),
+    "STRIDED_SLICE": (
+        "StridedSliceOptions",
+        ((0, "Int32", "begin_mask", 0), (1, "Int32", "end_mask", 0), (4, "Int32", "shrink_axis_mask", 0)),
+    ),
     "PAD": ("PadOptions", ()),
     "RESHAPE": ("ReshapeOptions", ()),
     "LSTM": ("LSTMOptions", ()),

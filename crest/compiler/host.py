@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from crest.assets import asset_path
 from crest.compiler.emit import Sources
-from crest.compiler.graph import Graph
+from crest.compiler.graph import Graph, Tensor
 from crest.compiler.toolchain import host_toolchain
 from crest.errors import ModelError
 
@@ -78,19 +78,21 @@ class HostModel:
         self.close()
 
 
-def quantize(values: NDArray[np.float32], tensor: Any) -> NDArray[Any]:
+def quantize(values: NDArray[np.float32], tensor: Tensor) -> NDArray[Any]:
     """Real numbers as the tensor's type stores them."""
     if tensor.dtype == "float32":
         return values.astype(np.float32)
     scaled = np.round(values / np.float32(tensor.scale)) + tensor.zero_point
-    return np.clip(scaled, -128, 127).astype(np.int8)
+    clipped: NDArray[Any] = np.clip(scaled, -128, 127).astype(np.int8)
+    return clipped
 
 
-def dequantize(values: NDArray[Any], tensor: Any) -> NDArray[np.float32]:
+def dequantize(values: NDArray[Any], tensor: Tensor) -> NDArray[np.float32]:
     """Real numbers of what the tensor stores."""
     if tensor.dtype == "float32":
         return values.astype(np.float32)
-    return ((values.astype(np.float32) - tensor.zero_point) * np.float32(tensor.scale)).astype(np.float32)
+    real: NDArray[np.float32] = (values.astype(np.float32) - tensor.zero_point) * np.float32(tensor.scale)
+    return real
 
 
 def _build(sources: Sources, folder: Path) -> Path:

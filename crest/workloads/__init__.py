@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Mapping
 from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
 from typing import Any
 
 from crest.errors import StudyError
@@ -16,7 +17,7 @@ _BUILT_IN = {"odometry": "crest.workloads.odometry:Odometry.from_options"}
 
 
 def _available() -> dict[str, EntryPoint]:
-    """Loaders by name, each called with the mapping of options; what ships cannot be replaced from outside."""
+    """Loaders by name, called with the options and the folder of relative paths; what ships cannot be replaced."""
     found = {entry.name: entry for entry in entry_points(group=ENTRY_POINT_GROUP)}
     return found | {name: EntryPoint(name, value, ENTRY_POINT_GROUP) for name, value in _BUILT_IN.items()}
 
@@ -26,8 +27,12 @@ def workload_names() -> list[str]:
     return sorted(_available())
 
 
-def load_workload(spec: Mapping[str, Any]) -> Workload:
+def load_workload(spec: Mapping[str, Any], folder: Path | None = None) -> Workload:
     """Build a workload from its entry in a study, for example ``{"odometry": {"source": "generated"}}``.
+
+    Args:
+        spec: one name with its options.
+        folder: where relative paths among the options start; the working directory by default.
 
     Raises:
         StudyError: not exactly one name, an unknown name, or options that do not fit.
@@ -53,5 +58,5 @@ def load_workload(spec: Mapping[str, Any]) -> Workload:
         factory = entry.load()
     except (ImportError, AttributeError) as exc:
         raise StudyError(f"workload.{name}: {entry.value} cannot be loaded: {exc}") from exc
-    workload: Workload = factory(options)
+    workload: Workload = factory(options, folder or Path.cwd())
     return workload

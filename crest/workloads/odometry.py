@@ -119,8 +119,8 @@ class Odometry:
         return cls(cached_walks(minutes, seed), **windows)
 
     @classmethod
-    def from_options(cls, options: OdometryOptions | Mapping[str, Any]) -> Odometry:
-        """The workload that a study asks for.
+    def from_options(cls, options: OdometryOptions | Mapping[str, Any], folder: Path | None = None) -> Odometry:
+        """The workload that a study asks for; a relative ``oxiod`` starts from ``folder``.
 
         Raises:
             StudyError: options that are unknown or do not fit together.
@@ -129,7 +129,7 @@ class Odometry:
             options = validate(options, OdometryOptions, "workload.odometry", StudyError)
         windows = options.model_dump(include={"window", "stride", "max_speed_m_s"})
         if options.oxiod is not None:
-            return cls.from_oxiod(options.oxiod, **windows)
+            return cls.from_oxiod((folder or Path()) / options.oxiod.expanduser(), **windows)
         return cls.generated(minutes=options.minutes, seed=options.seed, **windows)
 
     def split(self, name: SplitName) -> Split:

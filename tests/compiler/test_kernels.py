@@ -125,7 +125,9 @@ def test_conv2d_float32_is_close(case):
 
 
 @CASES
-@given(seeds, st.integers(1, 70), st.integers(1, 9), activations, st.booleans(), zero_points, zero_points, st.booleans())
+@given(
+    seeds, st.integers(1, 70), st.integers(1, 9), activations, st.booleans(), zero_points, zero_points, st.booleans()
+)
 def test_fully_connected_int8_is_bit_exact(seed, depth, units, activation, per_channel, in_zp, out_zp, has_bias):
     rng = np.random.default_rng(seed)
     model = _weighted(
@@ -140,7 +142,12 @@ def test_fully_connected_int8_is_bit_exact(seed, depth, units, activation, per_c
 def test_fully_connected_float32_is_close(seed, depth, units, activation):
     rng = np.random.default_rng(seed)
     options = {"activation": activation}
-    check(_weighted(rng, "FULLY_CONNECTED", (1, depth), (units, depth), (1, units), options, "float32", False, 0, 0, True), seed)
+    check(
+        _weighted(
+            rng, "FULLY_CONNECTED", (1, depth), (units, depth), (1, units), options, "float32", False, 0, 0, True
+        ),
+        seed,
+    )
 
 
 @CASES
@@ -158,8 +165,10 @@ def test_add_int8_is_bit_exact(seed, n, activation, left_zp, right_zp, out_zp):
 
 
 @CASES
-@given(seeds, st.integers(1, 7), st.integers(1, 7), st.integers(1, 3), st.integers(1, 3), st.integers(1, 3), activations,
-       st.sampled_from(["int8", "float32"]))  # fmt: skip
+@given(
+    seeds, st.integers(1, 7), st.integers(1, 7), st.integers(1, 3), st.integers(1, 3), st.integers(1, 3), activations,
+    st.sampled_from(["int8", "float32"]),
+)  # fmt: skip
 def test_max_pool_equals(seed, h, w, k_h, k_w, stride, activation, dtype):
     k_h, k_w = min(k_h, h), min(k_w, w)
     out_shape = (1, (h - k_h) // stride + 1, (w - k_w) // stride + 1, 3)
@@ -186,7 +195,9 @@ def test_relu_int8_is_bit_exact(seed, n, in_zp, out_zp):
 def test_pad_and_strided_slice_move_the_right_elements(seed, data, dtype):
     shape = tuple(data.draw(st.integers(1, 4)) for _ in range(4))
     shape = (1, *shape[1:])
-    pads = np.array([[0, 0]] + [[data.draw(st.integers(0, 2)), data.draw(st.integers(0, 2))] for _ in range(3)], np.int32)
+    pads = np.array(
+        [[0, 0]] + [[data.draw(st.integers(0, 2)), data.draw(st.integers(0, 2))] for _ in range(3)], np.int32
+    )
     padded = tuple(int(s + p.sum()) for s, p in zip(shape, pads, strict=True))
     begin = [data.draw(st.integers(0, size - 1)) for size in padded]
     end = [data.draw(st.integers(b + 1, size)) for b, size in zip(begin, padded, strict=True)]
@@ -200,5 +211,8 @@ def test_pad_and_strided_slice_move_the_right_elements(seed, data, dtype):
         *(TensorSpec((4,), "int32", data=np.array(v, np.int32)) for v in (begin, end, steps)),
         TensorSpec(out, dtype, **quantized),
     ]
-    ops = [OpSpec("PAD", [0, 1], [2], version=2 if dtype == "int8" else 1), OpSpec("STRIDED_SLICE", [2, 3, 4, 5], [6], version=2)]
+    ops = [
+        OpSpec("PAD", [0, 1], [2], version=2 if dtype == "int8" else 1),
+        OpSpec("STRIDED_SLICE", [2, 3, 4, 5], [6], version=2),
+    ]
     check(write_tflite(tensors, ops, [0], [6]), seed)

@@ -57,8 +57,9 @@ def test_specs_that_do_not_fit_are_refused(spec: Any, message: str) -> None:
 
 
 class _Plugin:
-    def __init__(self, options: Mapping[str, Any]) -> None:
+    def __init__(self, options: Mapping[str, Any], folder: Path) -> None:
         self.options = options
+        self.folder = folder
 
 
 def _offer(monkeypatch: pytest.MonkeyPatch, *entries: tuple[str, str]) -> None:
@@ -76,9 +77,10 @@ def _offer(monkeypatch: pytest.MonkeyPatch, *entries: tuple[str, str]) -> None:
 def test_other_packages_add_workloads(monkeypatch: pytest.MonkeyPatch) -> None:
     _offer(monkeypatch, ("gestures", "crest_test_plugin:Plugin"))
     assert {"gestures", "odometry"} <= set(workload_names())
-    loaded = load_workload({"gestures": {"hands": 2}})
+    loaded = load_workload({"gestures": {"hands": 2}}, Path("here"))
     assert isinstance(loaded, _Plugin)
     assert loaded.options == {"hands": 2}
+    assert loaded.folder == Path("here")
 
 
 def test_a_plugin_that_cannot_be_imported_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

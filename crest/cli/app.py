@@ -1,0 +1,39 @@
+"""The `crest` command: all groups together, and errors as one message with a hint and an exit code."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from crest.cli import compiling, measuring, runs, searching, studying
+from crest.cli.console import errors
+from crest.errors import CrestError
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=True,
+    pretty_exceptions_enable=False,
+    help="Search for the neural network that a microcontroller can really live with.",
+    epilog="Start with:  crest search examples/quickstart.yaml",
+)
+for module in (searching, runs, measuring, compiling, studying):
+    module.register(app)
+
+
+def main() -> None:
+    """Entry point; every error that CREST raises on purpose ends in its own exit code."""
+    try:
+        app()
+    except CrestError as exc:
+        errors.print(f"[bold red]error:[/] {_escape(exc.message)}", highlight=False)
+        if exc.hint:
+            errors.print(f"[bold]hint:[/] {_escape(exc.hint)}", highlight=False)
+        sys.exit(exc.exit_code)
+    except KeyboardInterrupt:
+        errors.print("interrupted; nothing recorded is lost")
+        sys.exit(130)
+
+
+def _escape(text: str) -> str:
+    return text.replace("[", "\\[")

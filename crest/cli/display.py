@@ -1,0 +1,118 @@
+"""What a search looks like while it runs: a live view on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import time
+from types import TracebackType
+
+from rich.console import Group
+from rich.live import Live
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
+from rich.text import Text
+
+from crest.cli.console import errors
+from crest.ledger import RejectedRecord, TrialRecord
+from crest.report.format import format_value, title_of
+from crest.search.events import (
+    EpochEnded,
+    Event,
+    FrontChanged,
+    MemberFinished,
+    MemberStarted,
+    RunFinished,
+    RunStarted,
+    TrialFinished,
+    TrialPriced,
+    TrialStarted,
+)
+
+
+class SearchDisplay:
+    """Shows events of a search; a context manager."""
+
+    def __init__(self, trials: int) -> None:
+        self._progress = Progress(
+            TextColumn("trained"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn(),
+            console=errors,
+        )  # fmt: skip
+        self._task = self._progress.add_task("trained", total=trials)
+        self._trials: dict[int, TrialRecord] = {}
+        self._front: tuple[int, ...] = ()
+        self._doing: dict[int, str] = {}
+        self._refused = 0
+        self._live = (
+            Live(self._view(), console=errors, refresh_per_second=4, transient=True) if errors.is_terminal else None
+        )
+
+    def __enter__(self) -> SearchDisplay:
+        if self._live:
+            self._live.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._live:
+            self._live.stop()
+
+    def on_event(self, event: Event) -> None:
+        """Take note of an event and show it."""
+        line = self._note(event)
+        if self._live:
+            self._live.update(self._view())
+        elif line:
+            errors.print(f"{time.strftime('%H:%M:%S')} {line}", highlight=False, markup=False)
+
+    def _note(self, event: Event) -> str | None:
+        """Update the state; returns a line for plain output where the event deserves one."""
+        match event:
+            case RunStarted():
+                return self._note_start(event)
+            case TrialStarted(number=number):
+                self._doing[number] = "building and running its firmware"
+            case TrialPriced(number=number):
+                self._doing[number] = "training"
+            case EpochEnded(number=number, epoch=epoch, validation_loss=loss):
+                self._doing[number] = f"training, epoch {epoch}, validation loss {loss:.4g}"
+            case TrialFinished(record=record):
+                return self._note_trial(record)
+            case FrontChanged(front=front):
+                self._front = front
+                return f"front: trials {', '.join(map(str, front))}"
+            case MemberStarted(number=number):
+                self._doing[number] = "rebuilding with its trained weights, verifying on the backend"
+            case MemberFinished(record=record):
+                self._doing.pop(record.number, None)
+                verdict = f"rejected: {record.reason}" if isinstance(record, RejectedRecord) else "verified"
+                return f"front member {record.number} {verdict}"
+            case RunFinished(record=finished):
+                return f"finished after {finished.trials} trials: {finished.reason}"
+        return None
+
+    def _note_start(self, event: RunStarted) -> str:
+        for name, (then, now) in event.changed_versions.items():
+            errors.print(f"note: {name} was {then} when this run began and is {now} now", highlight=False)
+        return f"resumed after {event.recorded_trials} trials" if event.recorded_trials else f"run {event.run} started"
+
+    def _note_trial(self, record: TrialRecord) -> str:
+        self._doing.pop(record.number, None)
+        self._trials[record.number] = record
+        if record.state == "complete":
+            self._progress.advance(self._task)
+            scores = ", ".join(f"{title_of(n)} {format_value(n, v)}" for n, v in record.objectives.items())
+            return f"trial {record.number}: {scores}"
+        self._refused += 1
+        return f"trial {record.number}: {record.state}: {record.reason}"
+
+    def _view(self) -> Group:
+        table = Table(title="front so far")
+        members = [self._trials[number] for number in self._front if number in self._trials]
+        table.add_column("trial", justify="right")
+        for name in members[0].objectives if members else ():
+            table.add_column(title_of(name), justify="right")
+        for member in members:
+            table.add_row(str(member.number), *(format_value(n, v) for n, v in member.objectives.items()))
+        doing = [Text(f"trial {number}: {what}", style="dim") for number, what in sorted(self._doing.items())]
+        refused = Text(f"{self._refused} candidates refused before training or failed", style="dim")
+        return Group(table, *doing, refused, self._progress)

@@ -1,0 +1,89 @@
+"""`crest measure`: what a .tflite costs on a board; the road of a search, with no search on it."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from crest.backends.emulated import EmulatedBackend
+from crest.cli.console import results
+from crest.cli.options import Model, TargetOption, ToolchainOption, read_model
+from crest.energy import load_energy_model
+from crest.errors import AssetError
+from crest.measurement import Measurement
+from crest.pricing import Conditions, Pricing, Reserve
+from crest.report import measurement_table
+from crest.report.format import format_estimate
+from crest.schedule import Cadenced, Continuous, Schedule, battery_life_h, characterise
+from crest.targets import Target, load_target
+
+
+class ScheduleOption(StrEnum):
+    """Schedules by name."""
+
+    continuous = "continuous"
+    cadenced = "cadenced"
+
+
+class SleepOption(StrEnum):
+    """Sleep states by name."""
+
+    sleep = "sleep"
+    deep = "deep"
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands of this module."""
+    app.command()(measure)
+
+
+def measure(
+    model: Model,
+    target: TargetOption,
+    schedule: Annotated[ScheduleOption, typer.Option(help="Back to back, or one inference every period.")] = (
+        ScheduleOption.continuous
+    ),
+    period_ms: Annotated[float, typer.Option(min=0.001, help="Period of the cadenced schedule.")] = 200.0,
+    sleep: Annotated[SleepOption, typer.Option(help="State between two inferences.")] = SleepOption.deep,
+    toolchain: Annotated[ToolchainOption, typer.Option(help="Compiler.")] = ToolchainOption.zig,
+    engine: Annotated[str, typer.Option(help="Emulator that runs the firmware.")] = "unicorn",
+    battery_mah: Annotated[float, typer.Option(min=0.001, help="Battery for the battery life.")] = 220.0,
+    reserve_ram_bytes: Annotated[int, typer.Option(min=0, help="RAM kept for the application.")] = 0,
+    reserve_flash_bytes: Annotated[int, typer.Option(min=0, help="Flash kept for the application.")] = 0,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Also write the measurement here.")] = None,
+) -> None:
+    """Build the firmware of a .tflite, run it on a board, and say what it costs.
+
+    Example:  crest measure model.tflite --target nano33ble --schedule cadenced --period-ms 200
+    """
+    graph = read_model(model)
+    board = load_target(target)
+    when: Schedule = Continuous()
+    if schedule is ScheduleOption.cadenced:
+        when = Cadenced(period_ms=period_ms, sleep="deep_sleep" if sleep is SleepOption.deep else "sleep")
+    reserve = Reserve(ram_bytes=reserve_ram_bytes, flash_bytes=reserve_flash_bytes)
+    pricing = Pricing(Conditions(board, when, reserve, max(board.clock_mhz)), EmulatedBackend(engine), toolchain.value)
+    measurement = pricing.price(pricing.run(pricing.build(graph)))
+    if json_file is not None:
+        json_file.write_text(measurement.model_dump_json(indent=2) + "\n", encoding="utf-8")
+    results.print(measurement_table(measurement, _extra_rows(measurement, board, when, battery_mah)))
+
+
+def _extra_rows(measurement: Measurement, board: Target, when: Schedule, battery_mah: float) -> list[tuple[str, str]]:
+    """Battery life, and the energy inside the other measuring boundary where a model of it exists."""
+    volt = load_energy_model(board).conditions.volt
+    life_h = battery_life_h(measurement.average_power_uw, battery_mah, volt)
+    rows = [(f"battery life, {battery_mah:g} mAh", format_estimate("battery_life_h", life_h))]
+    try:
+        whole = load_energy_model(board, "whole_board")
+    except AssetError:
+        return rows
+    states = whole.states(measurement.clock_mhz, board.code_region)
+    costs = characterise(measurement.latency_ms, states, when)
+    rows.append(
+        ("energy per inference, whole board", format_estimate("energy_per_inference_uj", costs.energy_per_inference_uj))
+    )
+    return rows

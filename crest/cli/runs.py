@@ -1,0 +1,79 @@
+"""Commands about run folders: show, report, reprice."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from crest.cli.console import results
+from crest.energy import load_energy_model
+from crest.errors import LedgerError, StudyError
+from crest.ledger import LEDGER_NAME, MemberRecord, Record, TrialRecord, read_ledger
+from crest.report import front_table, measurement_table, write_report
+from crest.targets import load_target
+
+RunFolder = Annotated[Path, typer.Argument(help="The folder of a run.", show_default=False)]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands of this module."""
+    app.command()(show)
+    app.command()(report)
+    app.command("reprice")(reprice_run)
+
+
+def show(
+    run: RunFolder,
+    trial: Annotated[int | None, typer.Option(help="Show what one trial costs instead of the front.")] = None,
+) -> None:
+    """Print the front of a run, finished or not, or the price of one trial.
+
+    Example:  crest show runs/quickstart --trial 3
+    """
+    records = read_ledger(run / LEDGER_NAME)
+    if trial is None:
+        results.print(front_table(records))
+        return
+    members = [r.measurement for r in records if isinstance(r, MemberRecord) and r.number == trial]
+    prices = [r.price for r in records if isinstance(r, TrialRecord) and r.number == trial]
+    if not prices:
+        raise StudyError(f"{run}: has no trial {trial}")
+    measurement = (members or prices)[0]
+    if measurement is None:
+        raise StudyError(f"{run}: trial {trial} has no price", hint="`crest report` lists why")
+    results.print(measurement_table(measurement))
+
+
+def report(run: RunFolder) -> None:
+    """Write front.csv, front.json, front.png and report.html of a run again.
+
+    Example:  crest report runs/quickstart
+    """
+    _write(run, read_ledger(run / LEDGER_NAME))
+
+
+def reprice_run(
+    run: RunFolder,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="Folder; <run>-repriced by default.")] = None,
+) -> None:
+    """Price the trials of a run again with today's cycle and energy models; nothing is built or trained.
+
+    Example:  crest reprice runs/quickstart
+    """
+    from crest.search.reprice import reprice
+
+    folder = output or run.with_name(f"{run.name}-repriced")
+    reprice(run, folder)
+    _write(folder, read_ledger(folder / LEDGER_NAME))
+
+
+def _write(run: Path, records: list[Record]) -> None:
+    targets = {record.target for record in records if isinstance(record, TrialRecord)}
+    if not targets:
+        raise LedgerError(f"{run}: no trial is recorded yet")
+    volt = load_energy_model(load_target(targets.pop())).conditions.volt
+    files = write_report(run, records, supply_volt=volt)
+    results.print(front_table(records))
+    results.print("\n".join(str(path) for path in files.values()), highlight=False, soft_wrap=True)

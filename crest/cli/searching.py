@@ -1,0 +1,71 @@
+"""`crest search` and `crest resume`."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from crest.cli.console import errors, results
+from crest.cli.display import SearchDisplay
+from crest.energy import load_energy_model
+from crest.errors import LedgerError
+from crest.ledger import LEDGER_NAME, HeaderRecord, read_ledger
+from crest.report import front_table, write_report
+from crest.study import Study, load_study, parse_study
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands of this module."""
+    app.command()(search)
+    app.command()(resume)
+
+
+def search(
+    study_file: Annotated[Path, typer.Argument(help="A study.yaml.", show_default=False)],
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="Run folder; runs/<name> by default.")] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="Another seed than the study's.")] = None,
+    trials: Annotated[int | None, typer.Option(min=1, help="Another number of trained candidates.")] = None,
+) -> None:
+    """Search the trade-off of a study; continues where an interrupted run of it stopped.
+
+    Example:  crest search examples/quickstart.yaml
+    """
+    study = load_study(study_file)
+    changes = {key: value for key, value in (("seed", seed), ("trials", trials)) if value is not None}
+    if changes:
+        changed = study.model_copy(update={"search": study.search.model_copy(update=changes)})
+        study = changed.placed_in(study.folder)
+    _run(study, output or Path("runs") / study.name)
+
+
+def resume(run: Annotated[Path, typer.Argument(help="The folder of a run.", show_default=False)]) -> None:
+    """Continue an interrupted run; nothing that it recorded is repeated.
+
+    Example:  crest resume runs/quickstart
+    """
+    header = read_ledger(run / LEDGER_NAME)[0]
+    if not isinstance(header, HeaderRecord):
+        raise LedgerError(f"{run / LEDGER_NAME}: does not begin with a header")
+    _run(parse_study(header.study, source=str(run), folder=Path(header.study_folder)), run)
+
+
+def _run(study: Study, folder: Path) -> None:
+    # These bring torch and scipy in; commands without a search start without them.
+    from crest.search.evaluate import make_evaluators
+    from crest.search.finish import StudyFinisher
+    from crest.search.loop import run_search
+    from crest.search.setup import set_up
+
+    errors.print(f"study {study.name}: loading the workload, preparing the compiler", highlight=False)
+    setup = set_up(study)
+    plan = setup.plan()
+    make = partial(make_evaluators, study.model_dump(mode="json"), study.folder, folder)
+    with SearchDisplay(study.search.trials) as display:
+        run_search(plan, folder, make, StudyFinisher(setup, folder), display.on_event)
+    records = read_ledger(folder / LEDGER_NAME)
+    files = write_report(folder, records, supply_volt=load_energy_model(setup.target).conditions.volt)
+    results.print(front_table(records))
+    results.print(f"run folder: {folder}; open {files['report.html']}", highlight=False, soft_wrap=True)
