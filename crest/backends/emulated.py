@@ -9,7 +9,9 @@ from crest.emulators import load_engine
 from crest.emulators.base import Machine
 
 
-class _MachineTransport:
+class MachineTransport:
+    """The UART of a virtual board as a transport."""
+
     def __init__(self, machine: Machine) -> None:
         self.write = machine.send
         self.read = machine.receive
@@ -26,7 +28,7 @@ class EmulatedBackend:
         """Check all golden pairs on the virtual board; the profile is that of the last of them."""
         machine = self._engine.boot(program.elf, program.target)
         try:
-            session = open_session(_MachineTransport(machine), program)
+            session = open_session(MachineTransport(machine), program)
             checked = check_golden_outputs(session, program)
             profile = machine.profile()
             session.bye()

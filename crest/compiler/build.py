@@ -113,10 +113,15 @@ def build_program(lowered: Lowered, target: Target, toolchain: Toolchain, seed: 
 def _layers(lowered: Lowered) -> tuple[ProgramLayer, ...]:
     graph = lowered.graph
     return tuple(
-        ProgramLayer(index=position, name=graph.tensors[op.outputs[0]].name, operator=op.kind, macs=graph.macs(op))
+        ProgramLayer(index=position, name=_short_name(graph.tensors[op.outputs[0]].name), operator=op.kind, macs=graph.macs(op))
         for position, op in enumerate(graph.operators)
         if lowered.calls[position] is not None
     )
+
+
+def _short_name(tensor_name: str) -> str:
+    """Converters join the names of everything they fused; the first names the layer."""
+    return tensor_name.split(";")[0].split("/")[0]
 
 
 def _check(what: str, needed: int, available: int, target: str, words: str) -> None:

@@ -1,0 +1,5 @@
+"""`python -m crest`."""
+
+from crest.cli.app import main
+
+main()

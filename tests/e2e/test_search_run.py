@@ -1,0 +1,187 @@
+"""A study goes the whole way, twice the same, and survives being killed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+pytest.importorskip("torch", reason="searching needs the search extra")
+pytest.importorskip("tensorflow", reason="searching needs the search extra")
+
+from crest.ledger import LEDGER_NAME, FinishedRecord, MemberRecord, TrialRecord, content, read_ledger  # noqa: E402
+
+STUDY = """
+name: tiny
+workload: {odometry: {source: generated, minutes: 2}}
+model:
+  family: tcn
+  space: {nb_filters: [2, 8], kernel_size: [2, 5], dilations: {elements: [4, 8, 16, 32], max_size: 4}}
+quantization: [int8, float32]
+targets: nano33ble
+schedule: {cadenced: {sleep: deep}}
+reserve: {ram_bytes: 1024, cpu_pct: 10}
+policy:
+  minimize: [rmse_total, energy_per_window_uj]
+  subject_to: [latency_ms <= 12, ram_bytes <= 12K]
+search: {trials: 6, epochs: 2, workers: WORKERS, seed: 3}
+"""
+DEADLINE_S = 300
+
+
+def crest(*arguments, cache, cwd, check=True):
+    environment = {**os.environ, "CREST_CACHE": str(cache), "OMP_NUM_THREADS": "1", "COLUMNS": "140"}
+    command = [sys.executable, "-m", "crest", *map(str, arguments)]
+    done = subprocess.run(
+        command, capture_output=True, text=True, cwd=cwd, env=environment, timeout=DEADLINE_S, check=False
+    )
+    assert not check or done.returncode == 0, done.stderr
+    assert "Traceback" not in done.stderr
+    return done
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("undisturbed")
+    (folder / "study.yaml").write_text(STUDY.replace("WORKERS", "1"))
+    crest("search", "study.yaml", cache=folder / "cache", cwd=folder)
+    return folder
+
+
+def records_of(folder, run="tiny"):
+    return read_ledger(folder / "runs" / run / LEDGER_NAME)
+
+
+def test_the_run_folder_holds_what_it_should(undisturbed):
+    records = records_of(undisturbed)
+    run = undisturbed / "runs" / "tiny"
+    trials = [r for r in records if isinstance(r, TrialRecord)]
+    assert sum(t.state == "complete" for t in trials) == 6
+    finished = records[-1]
+    assert isinstance(finished, FinishedRecord) and finished.front
+    for name in ("front.csv", "front.json", "front.png", "report.html"):
+        assert (run / name).stat().st_size > 0
+    for member in (r for r in records if isinstance(r, MemberRecord)):
+        elf = (run / member.files["elf"]).read_bytes()
+        assert hashlib.sha256(elf).hexdigest() == member.measurement.elf_sha256
+        assert (run / member.files["tflite"]).read_bytes()[4:8] == b"TFL3"
+        assert {p.name for p in (run / member.files["c_project"]).iterdir()} >= {"model.c", "model.h", "nn", "CMakeLists.txt"}
+        assert member.test_metrics.keys() == member.metrics.keys() >= {"rmse_total", "rmse_2d", "ate_m"}
+
+
+def test_what_ships_counts_buffers_and_reserve(undisturbed):
+    prices = [r.price for r in records_of(undisturbed) if isinstance(r, TrialRecord) and r.price is not None]
+    assert prices
+    for price in prices:
+        memory = price.memory
+        assert memory.ram_reserve_bytes == 1024 and memory.workload_ram_bytes > 2000
+        assert memory.ram_bytes > memory.arena_bytes + memory.stack_bytes + memory.ram_reserve_bytes
+
+
+def test_infeasible_candidates_were_not_trained(undisturbed):
+    refused = [r for r in records_of(undisturbed) if isinstance(r, TrialRecord) and r.state == "infeasible"]
+    assert refused, "the constraints of this study should refuse somebody"
+    for record in refused:
+        assert record.training is None and record.reason and max(record.violations.values()) > 0
+
+
+def test_the_same_seed_gives_the_same_ledger_with_other_workers_and_a_cold_cache(undisturbed, tmp_path):
+    (tmp_path / "study.yaml").write_text(STUDY.replace("WORKERS", "2"))
+    crest("search", "study.yaml", cache=tmp_path / "cache", cwd=tmp_path)
+    assert comparable(records_of(tmp_path)) == comparable(records_of(undisturbed))
+
+
+def comparable(records):
+    """Content without the number of workers, which is part of the study and changes no result."""
+    header = records[0]
+    search = {**header.study["search"], "workers": None}
+    return content([header.model_copy(update={"study": {**header.study, "search": search}}), *records[1:]])
+
+
+def test_resuming_a_finished_run_changes_nothing(undisturbed):
+    before = (undisturbed / "runs" / "tiny" / LEDGER_NAME).read_bytes()
+    crest("resume", "runs/tiny", cache=undisturbed / "cache", cwd=undisturbed)
+    assert (undisturbed / "runs" / "tiny" / LEDGER_NAME).read_bytes() == before
+
+
+def test_show_and_report(undisturbed):
+    shown = crest("show", "runs/tiny", cache=undisturbed / "cache", cwd=undisturbed)
+    assert "Front of tiny" in shown.stdout
+    member = next(r for r in records_of(undisturbed) if isinstance(r, MemberRecord))
+    one = crest("show", "runs/tiny", "--trial", member.number, cache=undisturbed / "cache", cwd=undisturbed)
+    assert "Cycles by layer" in one.stdout
+    report = undisturbed / "runs" / "tiny" / "report.html"
+    before = report.read_bytes()
+    report.unlink()
+    crest("report", "runs/tiny", cache=undisturbed / "cache", cwd=undisturbed)
+    assert report.read_bytes() == before
+
+
+def test_reprice_with_unchanged_models_changes_no_number(undisturbed, tmp_path):
+    crest("reprice", "runs/tiny", "-o", tmp_path / "again", cache=undisturbed / "cache", cwd=undisturbed)
+    before, after = records_of(undisturbed), read_ledger(tmp_path / "again" / LEDGER_NAME)
+    assert after[-1].front == before[-1].front
+    old = {r.number: r.price for r in before if isinstance(r, TrialRecord)}
+    assert {r.number: r.price for r in after if isinstance(r, TrialRecord)} == old
+    second = crest(
+        "reprice", "runs/tiny", "-o", tmp_path / "again", cache=undisturbed / "cache", cwd=undisturbed, check=False
+    )
+    assert second.returncode == 11 and "holds a run already" in second.stderr
+
+
+def test_a_corrected_model_reprices_without_building(undisturbed, tmp_path, monkeypatch):
+    from crest import pricing
+    from crest.search.reprice import reprice
+    from crest.timing import CycleModel, load_cycle_model
+
+    def slower(target):
+        model = load_cycle_model(target)
+        factor = {"value": 2.0, "low": 2.0, "high": 2.0}
+        return CycleModel(model._timing, model._stalls.model_copy(update=factor))
+
+    monkeypatch.setenv("CREST_CACHE", str(undisturbed / "cache"))
+    monkeypatch.setattr(pricing, "load_cycle_model", slower)
+    monkeypatch.setattr(pricing.Pricing, "build", lambda *_: pytest.fail("repricing must not build"))
+    reprice(undisturbed / "runs" / "tiny", tmp_path / "slower")
+    before = {r.number: r for r in records_of(undisturbed) if isinstance(r, TrialRecord) and r.price}
+    after = {r.number: r for r in read_ledger(tmp_path / "slower" / LEDGER_NAME) if isinstance(r, TrialRecord) and r.price}
+    assert before.keys() == after.keys()
+    for number, record in after.items():
+        ratio = record.price.cycles.value / before[number].price.cycles.value
+        assert ratio == pytest.approx(2.0 / load_cycle_model_factor())
+        assert record.metrics == before[number].metrics
+
+
+def load_cycle_model_factor():
+    from crest.targets import load_target
+
+    return load_target("nano33ble").fetch_stall_factor.value
+
+
+@pytest.mark.slow
+def test_killed_at_three_random_moments_and_resumed(undisturbed, tmp_path):
+    """SIGKILL of the search and all that belongs to it; the last resume ends with the undisturbed content."""
+    (tmp_path / "study.yaml").write_text(STUDY.replace("WORKERS", "1"))
+    environment = {**os.environ, "CREST_CACHE": str(undisturbed / "cache"), "OMP_NUM_THREADS": "1"}
+    rng = random.Random(7)
+    kills = 0
+    for _ in range(3):
+        command = [sys.executable, "-m", "crest", "search", "study.yaml"]
+        process = subprocess.Popen(command, cwd=tmp_path, env=environment, stderr=subprocess.DEVNULL, start_new_session=True)
+        time.sleep(rng.uniform(2.0, 9.0))
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            kills += 1
+        process.wait()
+    assert kills >= 2, "the search is quicker than this test assumes"
+    crest("resume", "runs/tiny", cache=undisturbed / "cache", cwd=tmp_path)
+    assert content(records_of(tmp_path)) == content(records_of(undisturbed))
+    front = json.loads((tmp_path / "runs" / "tiny" / "front.json").read_text())
+    assert front
