@@ -121,7 +121,7 @@ def _layers(lowered: Lowered) -> tuple[ProgramLayer, ...]:
 
 def _short_name(tensor_name: str) -> str:
     """Converters join the names of everything they fused; the first names the layer."""
-    return tensor_name.split(";")[0].split("/")[0]
+    return tensor_name.split(";", maxsplit=1)[0].split("/", maxsplit=1)[0]
 
 
 def _check(what: str, needed: int, available: int, target: str, words: str) -> None:

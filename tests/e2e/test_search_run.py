@@ -16,7 +16,7 @@ import pytest
 pytest.importorskip("torch", reason="searching needs the search extra")
 pytest.importorskip("tensorflow", reason="searching needs the search extra")
 
-from crest.ledger import LEDGER_NAME, FinishedRecord, MemberRecord, TrialRecord, content, read_ledger  # noqa: E402
+from crest.ledger import LEDGER_NAME, FinishedRecord, MemberRecord, TrialRecord, content, read_ledger
 
 STUDY = """
 name: tiny
@@ -72,7 +72,12 @@ def test_the_run_folder_holds_what_it_should(undisturbed):
         elf = (run / member.files["elf"]).read_bytes()
         assert hashlib.sha256(elf).hexdigest() == member.measurement.elf_sha256
         assert (run / member.files["tflite"]).read_bytes()[4:8] == b"TFL3"
-        assert {p.name for p in (run / member.files["c_project"]).iterdir()} >= {"model.c", "model.h", "nn", "CMakeLists.txt"}
+        assert {p.name for p in (run / member.files["c_project"]).iterdir()} >= {
+            "model.c",
+            "model.h",
+            "nn",
+            "CMakeLists.txt",
+        }
         assert member.test_metrics.keys() == member.metrics.keys() >= {"rmse_total", "rmse_2d", "ate_m"}
 
 
@@ -151,12 +156,18 @@ def test_a_corrected_model_reprices_without_building(undisturbed, tmp_path, monk
     monkeypatch.setattr(pricing.Pricing, "build", lambda *_: pytest.fail("repricing must not build"))
     reprice(undisturbed / "runs" / "tiny", tmp_path / "slower")
     before = {r.number: r for r in records_of(undisturbed) if isinstance(r, TrialRecord) and r.price}
-    after = {r.number: r for r in read_ledger(tmp_path / "slower" / LEDGER_NAME) if isinstance(r, TrialRecord) and r.price}
+    after = {
+        r.number: r for r in read_ledger(tmp_path / "slower" / LEDGER_NAME) if isinstance(r, TrialRecord) and r.price
+    }
     assert before.keys() == after.keys()
     for number, record in after.items():
         ratio = record.price.cycles.value / before[number].price.cycles.value
         assert ratio == pytest.approx(2.0 / load_cycle_model_factor())
         assert record.metrics == before[number].metrics
+
+
+def priced(records):
+    return {r.number: r for r in records if isinstance(r, TrialRecord) and r.price}
 
 
 def load_cycle_model_factor():
@@ -174,7 +185,9 @@ def test_killed_at_three_random_moments_and_resumed(undisturbed, tmp_path):
     kills = 0
     for _ in range(3):
         command = [sys.executable, "-m", "crest", "search", "study.yaml"]
-        process = subprocess.Popen(command, cwd=tmp_path, env=environment, stderr=subprocess.DEVNULL, start_new_session=True)
+        process = subprocess.Popen(
+            command, cwd=tmp_path, env=environment, stderr=subprocess.DEVNULL, start_new_session=True
+        )
         time.sleep(rng.uniform(2.0, 9.0))
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)

@@ -1,0 +1,125 @@
+"""Bad input ends in one clear message, an exit code of its own, and no traceback."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from tests.models_small import dense_model
+from tests.tflite_writer import OpSpec, TensorSpec, write_tflite
+
+STUDY = """
+name: broken
+workload: {odometry: {source: generated, minutes: 2}}
+model: {family: tcn}
+targets: nano33ble
+policy: {minimize: [rmse_total, latency_ms]}
+"""
+
+
+def crest(*arguments, cwd, **environment):
+    command = [sys.executable, "-m", "crest", *map(str, arguments)]
+    done = subprocess.run(
+        command, capture_output=True, text=True, cwd=cwd, env={**os.environ, **environment}, timeout=120, check=False
+    )
+    assert "Traceback" not in done.stderr + done.stdout
+    return done
+
+
+@pytest.mark.parametrize(
+    ("change", "code", "words"),
+    [
+        (("model: {family: tcn}", "model: {famly: tcn}"), 3, "unknown key 'model.famly'; did you mean 'family'?"),
+        (("model: {family: tcn}", "model: {family: tcnn}"), 3, "did you mean 'tcn'?"),
+        (("targets: nano33ble", "targets: nano33"), 3, "did you mean 'nano33ble'?"),
+        (("latency_ms]", "latency]"), 3, "policy.minimize.1: unknown metric 'latency'; did you mean 'latency_ms'?"),
+        (("odometry:", "odometri:"), 3, "did you mean 'odometry'?"),
+        (("{family: tcn}", "{family: tcn, space: {nb_filters: [9, 3]}}"), 3, "nb_filters"),
+        (("source: generated, minutes: 2", "oxiod: nowhere"), 10, "nowhere"),
+        (("name: broken", "name: broken\nname: twice"), 3, "'name' is given twice"),
+        (("name: broken", "name: [1"), 3, "not valid YAML"),
+    ],
+)
+def test_malformed_studies(tmp_path, change, code, words):
+    pytest.importorskip("torch", reason="searching needs the search extra")
+    (tmp_path / "study.yaml").write_text(STUDY.replace(*change))
+    done = crest("search", "study.yaml", cwd=tmp_path)
+    assert words in done.stderr
+    assert done.returncode == code
+    assert not (tmp_path / "runs").exists(), "nothing runs before the study is understood"
+
+
+def test_no_such_study(tmp_path):
+    done = crest("search", "absent.yaml", cwd=tmp_path)
+    assert done.returncode == 3 and "absent.yaml: no such file" in done.stderr
+
+
+def test_an_unsupported_operator_is_named(tmp_path):
+    tensors = [TensorSpec((1, 4), "float32"), TensorSpec((1, 4), "float32")]
+    (tmp_path / "m.tflite").write_bytes(write_tflite(tensors, [OpSpec("LSTM", [0], [1])], [0], [1]))
+    done = crest("measure", "m.tflite", "--target", "nano33ble", cwd=tmp_path)
+    assert done.returncode == 5
+    assert "operator 0 (LSTM version 1): not supported" in done.stderr and "CONV_2D" in done.stderr
+
+
+@pytest.mark.parametrize("content", [b"", b"not a model", dense_model()[:100]])
+def test_a_file_that_is_no_model(tmp_path, content):
+    (tmp_path / "m.tflite").write_bytes(content)
+    done = crest("measure", "m.tflite", "--target", "nano33ble", cwd=tmp_path)
+    assert done.returncode == 5 and "m.tflite" in done.stderr
+
+
+def test_a_model_that_does_not_fit_is_refused_before_it_is_compiled(tmp_path):
+    (tmp_path / "big.tflite").write_bytes(dense_model(depth=4096, units=512))
+    done = crest("measure", "big.tflite", "--target", "nano33ble", cwd=tmp_path, CREST_CACHE=str(tmp_path / "cache"))
+    assert done.returncode == 6
+    assert "does not fit the flash of nano33ble" in done.stderr
+    assert not (tmp_path / "cache" / "objects").exists()
+
+
+def test_a_reserve_that_leaves_no_room(tmp_path):
+    (tmp_path / "m.tflite").write_bytes(dense_model())
+    done = crest("measure", "m.tflite", "--target", "nano33ble", "--reserve-ram-bytes", 262_000, cwd=tmp_path)
+    assert done.returncode == 6 and "RAM of nano33ble" in done.stderr
+
+
+def test_an_absent_compiler(tmp_path):
+    (tmp_path / "m.tflite").write_bytes(dense_model())
+    done = crest("measure", "m.tflite", "--target", "nano33ble", "--toolchain", "gcc", cwd=tmp_path, PATH=str(tmp_path))
+    assert done.returncode == 7
+    assert "arm-none-eabi-gcc is not on PATH" in done.stderr and "toolchain: zig" in done.stderr
+
+
+def test_a_damaged_ledger_is_refused_and_kept(tmp_path):
+    run = tmp_path / "runs" / "x"
+    run.mkdir(parents=True)
+    (run / "ledger.jsonl").write_bytes(b"garbage\nmore\n")
+    done = crest("show", run, cwd=tmp_path)
+    assert done.returncode == 11 and "ledger.jsonl" in done.stderr
+    assert (run / "ledger.jsonl").read_bytes() == b"garbage\nmore\n"
+
+
+def test_no_such_run(tmp_path):
+    for command in ("show", "resume", "report", "reprice"):
+        done = crest(command, "runs/none", cwd=tmp_path)
+        assert done.returncode == 11 and "runs/none" in done.stderr, command
+
+
+def test_the_core_commands_need_neither_torch_nor_tensorflow(tmp_path):
+    """Measure and compile with the search extra hidden from the import system."""
+    (tmp_path / "m.tflite").write_bytes(dense_model())
+    extra = ("torch", "tensorflow", "keras", "optuna", "matplotlib", "scipy")
+    (tmp_path / "sitecustomize.py").write_text(f"import sys\nfor name in {extra}:\n    sys.modules[name] = None\n")
+    for arguments in (
+        ["measure", "m.tflite", "--target", "nano33ble"],
+        ["compile", "m.tflite", "--target", "nano33ble", "-o", "out", "--elf"],
+        ["schema"],
+    ):
+        done = crest(*arguments, cwd=tmp_path, PYTHONPATH=str(tmp_path))
+        assert done.returncode == 0, done.stderr
+    (tmp_path / "study.yaml").write_text(STUDY)
+    done = crest("search", "study.yaml", cwd=tmp_path, PYTHONPATH=str(tmp_path))
+    assert done.returncode == 13 and "crest[search]" in done.stderr
