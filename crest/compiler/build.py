@@ -113,7 +113,12 @@ def build_program(lowered: Lowered, target: Target, toolchain: Toolchain, seed: 
 def _layers(lowered: Lowered) -> tuple[ProgramLayer, ...]:
     graph = lowered.graph
     return tuple(
-        ProgramLayer(index=position, name=_short_name(graph.tensors[op.outputs[0]].name), operator=op.kind, macs=graph.macs(op))
+        ProgramLayer(
+            index=position,
+            name=_short_name(graph.tensors[op.outputs[0]].name),
+            operator=op.kind,
+            macs=graph.macs(op),
+        )
         for position, op in enumerate(graph.operators)
         if lowered.calls[position] is not None
     )

@@ -26,8 +26,8 @@ from crest.report.view import view_run
 _SHARE_WIDTH = 20
 
 
-def front_table(records: Sequence[Record]) -> Table:
-    """The front of a run, finished or running, one row a member; an empty front gives a table without rows."""
+def front_table(records: Sequence[Record]) -> RenderableType:
+    """The front of a run, finished or running: a row a member, then what each member is."""
     view = view_run(records)
     state = "finished" if view.finished else "running"
     table = Table(
@@ -35,7 +35,6 @@ def front_table(records: Sequence[Record]) -> Table:
         caption=Text(counts_text(view)),
     )
     table.add_column("trial", justify="right")
-    table.add_column("candidate", overflow="fold")
     columns = front_columns(view)
     for name in columns:
         table.add_column(Text(title_of(name)), justify="right")
@@ -43,11 +42,10 @@ def front_table(records: Sequence[Record]) -> Table:
     for entry in view.front:
         table.add_row(
             str(entry.number),
-            Text(candidate_text(entry)),
             *(Text(metric_cell(entry, name)) for name in columns),
             "final" if entry.member else "search",
         )
-    return table
+    return Group(table, *(Text(f"trial {entry.number}: {candidate_text(entry)}") for entry in view.front))
 
 
 def measurement_table(measurement: Measurement, extra: Sequence[tuple[str, str]] = ()) -> RenderableType:

@@ -1,0 +1,104 @@
+"""Firmware: both compilers, memory by owner, a stack bound that holds, a C project that compiles on its own."""
+
+from __future__ import annotations
+
+import io
+import shutil
+
+import pytest
+from elftools.elf.elffile import ELFFile
+
+from crest.backends.emulated import EmulatedBackend, MachineTransport
+from crest.backends.session import check_golden_outputs, open_session
+from crest.compiler.build import build_program, check_fit, check_static_fit, lower_graph
+from crest.compiler.host import HostModel
+from crest.compiler.importer import import_tflite
+from crest.compiler.program import GoldenPair
+from crest.compiler.project import write_c_project
+from crest.compiler.stack import stack_bound_bytes
+from crest.compiler.toolchain import target_toolchain
+from crest.emulators import load_engine
+from crest.errors import BackendError, CapacityError
+from crest.targets import load_target
+from tests.models_small import dense_model, residual_model
+
+TARGET = load_target("nano33ble")
+STACK_FILL = 0xA5
+
+
+def build(model=None, toolchain="zig"):
+    graph = import_tflite(model or residual_model(), "small")
+    return build_program(lower_graph(graph), TARGET, target_toolchain(toolchain, TARGET))
+
+
+def test_the_same_input_gives_the_same_elf():
+    assert build().elf_sha256 == build().elf_sha256
+
+
+def test_memory_is_told_apart_by_owner():
+    program = build(dense_model(depth=300, units=40))
+    memory = program.memory
+    assert memory.weights_bytes == 300 * 40 + 4 * 40
+    assert 500 < memory.code_bytes < 4000
+    assert memory.arena_bytes == program.arena.size_bytes >= memory.arena_lower_bound_bytes == 300 + 40
+    assert memory.flash_total_bytes == memory.weights_bytes + memory.code_bytes + memory.flash_harness_bytes
+    assert memory.flash_bytes == memory.weights_bytes + memory.code_bytes
+
+
+@pytest.mark.parametrize("toolchain", ["zig", "gcc"])
+def test_both_compilers_give_firmware_that_runs_and_a_stack_bound_that_holds(toolchain):
+    if toolchain == "gcc" and not shutil.which("arm-none-eabi-gcc"):
+        pytest.skip("arm-none-eabi-gcc is not on PATH")
+    program = build(toolchain=toolchain)
+    machine = load_engine("unicorn").boot(program.elf, TARGET)
+    assert check_golden_outputs(open_session(MachineTransport(machine), program), program) == len(program.golden)
+    stack = machine.read_ram(TARGET.ram.end - 4096, 4096)
+    used = 4096 - next(i for i, byte in enumerate(stack) if byte != STACK_FILL)
+    machine.close()
+    bound = stack_bound_bytes(ELFFile(io.BytesIO(program.elf)), "Reset_Handler")
+    assert program.memory.stack_bytes < bound
+    assert 0.3 * bound < used <= bound
+
+
+def test_a_wrong_output_is_an_error_and_names_the_byte():
+    program = build()
+    pair = program.golden[0]
+    wrong = GoldenPair(pair.inputs, bytes([pair.outputs[0] ^ 1]) + pair.outputs[1:])
+    object.__setattr__(program, "golden", (wrong,))
+    with pytest.raises(BackendError, match="wrong output for golden input 0: byte 0 is"):
+        EmulatedBackend().run(program)
+
+
+def test_what_does_not_fit_is_refused_before_the_compiler_runs():
+    lowered = lower_graph(import_tflite(dense_model(), "small"))
+    check_static_fit(lowered, TARGET, 0, 0)
+    with pytest.raises(CapacityError, match="RAM of nano33ble: arena, buffers and reserve alone need"):
+        check_static_fit(lowered, TARGET, 0, TARGET.ram_available_bytes)
+    with pytest.raises(CapacityError, match="flash of nano33ble"):
+        check_static_fit(lowered, TARGET, TARGET.flash_available_bytes, 0)
+    memory = build(dense_model()).memory
+    room = TARGET.ram_available_bytes - memory.ram_bytes - memory.ram_harness_bytes
+    fits = memory.beside(flash_reserve_bytes=0, ram_reserve_bytes=room, workload_ram_bytes=0)
+    check_fit(fits, TARGET)
+    with pytest.raises(CapacityError):
+        check_fit(fits.beside(flash_reserve_bytes=0, ram_reserve_bytes=room + 1, workload_ram_bytes=0), TARGET)
+
+
+def test_the_c_project_compiles_on_its_own(tmp_path):
+    program, toolchain = build(), target_toolchain("zig", TARGET)
+    write_c_project(program, toolchain, tmp_path)
+    for source in sorted([*tmp_path.glob("*.c"), *tmp_path.glob("nn/*.c")]):
+        assert "SPDX-License-Identifier" in source.read_text().splitlines()[0]
+        toolchain.compile(source, source.with_suffix(".o"), [tmp_path, tmp_path / "nn"])
+    assert "crest_layer_mark" not in (tmp_path / "model.c").read_text()
+    assert toolchain.identity in (tmp_path / "README.md").read_text()
+    cmake = (tmp_path / "CMakeLists.txt").read_text()
+    assert all(flag in cmake for flag in toolchain.flags)
+
+
+def test_the_host_library_runs_many_inputs_as_it_runs_one():
+    lowered = lower_graph(import_tflite(residual_model(), "small"))
+    data = bytes(range(120)) * 5
+    with HostModel(lowered.graph, lowered.sources) as host:
+        one_by_one = b"".join(host.run_bytes(data[at : at + 120]) for at in range(0, len(data), 120))
+        assert host.run_bytes(data) == one_by_one
