@@ -21,7 +21,7 @@ from crest.compiler.graph import Graph
 from crest.compiler.linker import linker_script
 from crest.compiler.program import Program, ProgramLayer
 from crest.compiler.toolchain import Toolchain, ToolchainName, target_toolchain
-from crest.emulators.profile import ExecutionProfile
+from crest.emulators.profile import PROFILE_SCHEMA, ExecutionProfile
 from crest.energy import load_energy_model
 from crest.files import write_atomically
 from crest.frozen import Frozen
@@ -146,7 +146,7 @@ class Pricing:
     def _environment_digest(self) -> str:
         target = self.conditions.target
         facts = {
-            "schema": EXECUTION_SCHEMA,
+            "schema": [EXECUTION_SCHEMA, PROFILE_SCHEMA],
             "backend": self._backend.identity,
             "toolchain": self._toolchain.identity,
             "flags": self._toolchain.flags,

@@ -18,7 +18,7 @@ FLOORS = [
     {"backends"},
     {"pricing"},
     {"search"},
-    {"cli"},
+    {"cli", "__main__"},
 ]
 FLOOR_OF = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 MODULES = sorted(PACKAGE.rglob("*.py"))

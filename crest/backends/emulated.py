@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from crest.backends.base import RunRecord
 from crest.backends.session import check_golden_outputs, open_session
 from crest.compiler.program import Program
 from crest.emulators import load_engine
 from crest.emulators.base import Machine
+from crest.errors import EmulationError
 
 
 class MachineTransport:
@@ -25,12 +28,21 @@ class EmulatedBackend:
         self.identity = f"emulated/{self._engine.name} {self._engine.version}"
 
     def run(self, program: Program) -> RunRecord:
-        """Check all golden pairs on the virtual board; the profile is that of the last of them."""
+        """Check all golden pairs on the virtual board, then profile one inference with every data access counted.
+
+        Raises:
+            EmulationError: counting accesses changed what was executed, or the firmware faulted.
+        """
         machine = self._engine.boot(program.elf, program.target)
         try:
             session = open_session(MachineTransport(machine), program)
             checked = check_golden_outputs(session, program)
+            unhindered = machine.profile()
+            machine.count_memory(True)
+            check_golden_outputs(session, replace(program, golden=program.golden[-1:]))
             profile = machine.profile()
+            if profile.total()["instructions"] != unhindered.total()["instructions"]:
+                raise EmulationError(f"{self.identity}: counting data accesses changes what {program.name} executes")
             session.bye()
         finally:
             machine.close()

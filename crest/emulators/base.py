@@ -35,7 +35,7 @@ class Machine(Protocol):
         ...
 
     def count_memory(self, enabled: bool) -> None:
-        """Count data accesses by region from now on, or stop doing so; counting is several times slower."""
+        """Count data accesses by region from now on, or stop doing so; counting is much slower."""
         ...
 
     def profile(self) -> ExecutionProfile:

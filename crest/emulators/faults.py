@@ -8,7 +8,7 @@ import unicorn
 from unicorn import arm_const
 
 from crest.emulators.elf import ElfImage
-from crest.emulators.native import REASON_BAD_MARK, REASON_GUARD, REASON_SPIN, REASON_UNALIGNED, HookState
+from crest.emulators.native import REASON_BAD_MARK, REASON_GUARD, REASON_SPIN, HookState
 from crest.errors import EmulationError
 
 _REGISTERS: Final = (
@@ -22,6 +22,7 @@ _THUMB_STATE: Final = 1 << 24
 _INTERRUPTS: Final = {
     2: "SVC, and exceptions are not emulated",
     3: "a return from an exception that was never taken",
+    4: "an unaligned access, which this core cannot do",
     7: "BKPT: an assertion or a fault handler; without a debugger silicon stops here, too",
 }
 _ACCESS: Final = {
@@ -43,9 +44,7 @@ def stop_text(state: HookState, guard_blocks: int) -> str:
     if reason == REASON_SPIN:
         return "an instruction that branches to itself for ever"
     if reason == REASON_BAD_MARK:
-        return f"a layer mark with the undefined id {int(state.fault_value):#x}"
-    if reason == REASON_UNALIGNED:
-        return f"an unaligned access at {int(state.fault_value):#010x}, which this core cannot do"
+        return f"a layer mark with the undefined id {int(state.bad_mark):#x}"
     return f"an unknown stop ({reason})"
 
 
@@ -63,9 +62,11 @@ def engine_error_text(uc: Any, error: Any, access: tuple[int, int] | None) -> st
         return f"an error of unicorn: {error}"
     if not uc.reg_read(arm_const.UC_ARM_REG_XPSR) & _THUMB_STATE:
         return "a jump to ARM mode (bit 0 of the address is clear)"
-    code = _code_at(uc, uc.reg_read(arm_const.UC_ARM_REG_PC))
-    if code[:2] in _WAIT_FOR_EVENT:
-        return f"{_WAIT_FOR_EVENT[code[:2]]}, which is not emulated; sleep with WFI"
+    pc = uc.reg_read(arm_const.UC_ARM_REG_PC)
+    code = _code_at(uc, pc)
+    for half in (code[:2], _code_at(uc, pc - 2)[:2]):  # Unicorn may have passed a hint that it does not execute
+        if half in _WAIT_FOR_EVENT:
+            return f"{_WAIT_FOR_EVENT[half]}, which is not emulated; sleep with WFI"
     return f"an instruction that the core does not have ({code.hex() or 'unreadable'})"
 
 

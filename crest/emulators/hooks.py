@@ -12,7 +12,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 from unicorn import UC_HOOK_BLOCK, UC_HOOK_MEM_READ, UC_HOOK_MEM_WRITE
-from unicorn.arm_const import UC_ARM_REG_PC, UC_ARM_REG_R0
+from unicorn.arm_const import UC_ARM_REG_EPSR, UC_ARM_REG_PC, UC_ARM_REG_R0
 from unicorn.unicorn_py3 import unicorn as binding
 
 from crest.emulators.base import LAYERS_MAX
@@ -33,15 +33,12 @@ class Hooks:
         uc: the Unicorn instance; must outlive no longer than this object.
         regions: memory regions to tell data accesses apart; anything else is a peripheral.
         mark_address: entry of the function that marks layers; None when the firmware has none.
-        faults_unaligned: stop at an unaligned access, where accesses are counted.
 
     Raises:
         AssetError: more regions than the hook has room for.
     """
 
-    def __init__(
-        self, uc: Any, regions: tuple[Region, ...], mark_address: int | None, *, faults_unaligned: bool = False
-    ) -> None:
+    def __init__(self, uc: Any, regions: tuple[Region, ...], mark_address: int | None) -> None:
         if len(regions) > REGIONS_MAX:
             raise AssetError(f"{len(regions)} memory regions; the engine counts accesses to at most {REGIONS_MAX}")
         self._uc = uc
@@ -52,11 +49,12 @@ class Hooks:
         self._region_names = (*(region.name for region in regions), "peripheral")
         self.state = HookState(
             reg_read=_address(binding.uclib.uc_reg_read),
+            reg_write=_address(binding.uclib.uc_reg_write),
             emu_stop=_address(binding.uclib.uc_emu_stop),
             register_r0=UC_ARM_REG_R0,
+            register_epsr=UC_ARM_REG_EPSR,
             mark_address=_NO_MARK if mark_address is None else mark_address,
             layers_max=LAYERS_MAX,
-            faults_unaligned=faults_unaligned,
             region_count=len(regions),
         )
         for index, region in enumerate(regions):

@@ -26,7 +26,6 @@ REASON_GUARD: Final = 1
 REASON_SPIN: Final = 2
 REASON_BAD_MARK: Final = 3
 REASON_TABLE_FULL: Final = 4
-REASON_UNALIGNED: Final = 5
 # Set by the peripherals, never by the hook.
 REASON_UART: Final = 16
 
@@ -46,9 +45,10 @@ class HookState(ctypes.Structure):
     """``state_t`` of ``emulation/native/profile_hook.c``, which documents the fields."""
 
     _fields_ = (
-        *_words("reg_read", "emu_stop", "register_r0", "mark_address", "layers_max", "guard_blocks", "reason"),
-        *_words("fault_value", "halfwords", "last_address", "spins", "counting", "row", "previous_address"),
-        *_words("previous_size", "bank", "windows", "faults_unaligned", "memory_enabled"),
+        *_words("reg_read", "reg_write", "emu_stop", "register_r0", "register_epsr"),
+        *_words("mark_address", "layers_max", "guard_blocks", "reason"),
+        *_words("bad_mark", "halfwords", "last_address", "spins", "counting", "row", "previous_address"),
+        *_words("previous_size", "bank", "windows", "memory_enabled"),
         ("memory_counted", ctypes.c_uint64 * BANKS),
         ("capacity_log2", ctypes.c_uint64 * BANKS),
         ("used", ctypes.c_uint64 * BANKS),

@@ -47,6 +47,7 @@ DERIVED_COUNTS: Final = {
     "pc_loads": "loads of the program counter by POP, LDM or LDR",
 }
 
+UNALIGNED_PREFIX: Final = "unaligned_"
 # Data accesses per memory region are named "load_<region>", "store_<region>"; accesses to a word or halfword that
 # are not naturally aligned are named "unaligned_<region>"; <region> is the name in the target file, or "peripheral".
 

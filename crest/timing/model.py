@@ -3,6 +3,7 @@
 ::
 
     core cycles = instructions + sum over counts of count * added cycles      (emulation/cores/<core>.yaml)
+                + unaligned data accesses * their added cycles
     cycles      = core cycles * fetch_stall_factor                             (emulation/targets/<target>.yaml)
 
 The interval of the factor is the interval of the cycles. It is common to all programs of a target: a ranking under one
@@ -16,7 +17,7 @@ from collections.abc import Mapping
 from pydantic import Field, model_validator
 
 from crest.assets import asset_path
-from crest.emulators.profile import DERIVED_COUNTS, INSTRUCTION_CLASSES, ExecutionProfile
+from crest.emulators.profile import DERIVED_COUNTS, INSTRUCTION_CLASSES, UNALIGNED_PREFIX, ExecutionProfile
 from crest.errors import AssetError
 from crest.frozen import Frozen
 from crest.measurement import Estimate
@@ -37,6 +38,7 @@ class CoreTiming(Frozen):
     core: str
     version: int
     added_cycles: dict[str, AddedCycles]
+    unaligned_access: AddedCycles
     domain: str
     validation: str
 
@@ -50,7 +52,8 @@ class CoreTiming(Frozen):
     def cycles(self, counts: Mapping[str, int]) -> float:
         """Cycles of a set of counts."""
         added = sum(counts.get(name, 0) * item.cycles for name, item in self.added_cycles.items())
-        return counts.get("instructions", 0) + added
+        unaligned = sum(number for name, number in counts.items() if name.startswith(UNALIGNED_PREFIX))
+        return counts.get("instructions", 0) + added + unaligned * self.unaligned_access.cycles
 
 
 class CycleModel:

@@ -11,9 +11,10 @@
 enum { BANKS = 2, REGIONS_MAX = 16, KINDS = 3 };
 enum { LOADS = 0, STORES = 1, UNALIGNED = 2 };
 enum { MEM_WRITE = 17 };
-enum { REASON_NONE, REASON_GUARD, REASON_SPIN, REASON_BAD_MARK, REASON_TABLE_FULL, REASON_UNALIGNED };
+enum { REASON_NONE, REASON_GUARD, REASON_SPIN, REASON_BAD_MARK, REASON_TABLE_FULL };
 enum { SPIN_LIMIT = 100000 };
 
+#define EPSR_THUMB 0x01000000u
 #define MARK_OPEN 0xFFFFFFFEu
 #define MARK_CLOSE 0xFFFFFFFFu
 #define MARK_OVERHEAD 0xFFFFFFFDu
@@ -29,20 +30,21 @@ typedef struct {
 } region_t;
 
 typedef struct {
-    uint64_t reg_read, emu_stop;     /* addresses of uc_reg_read, uc_emu_stop */
-    uint64_t register_r0;            /* Unicorn's number of R0 */
+    uint64_t reg_read, reg_write;    /* addresses of uc_reg_read, uc_reg_write */
+    uint64_t emu_stop;               /* address of uc_emu_stop */
+    uint64_t register_r0;            /* Unicorn's numbers of R0 and EPSR */
+    uint64_t register_epsr;
     uint64_t mark_address;           /* entry of crest_layer_mark; 1 (never executed) when absent */
     uint64_t layers_max;
     uint64_t guard_blocks;           /* blocks left before the run is stopped */
     uint64_t reason;                 /* why the run stops; peripherals set their own above 15 */
-    uint64_t fault_value;            /* offending mark id or address */
+    uint64_t bad_mark;               /* the id that means nothing */
     uint64_t halfwords;              /* executed code in halfwords: the virtual clock */
     uint64_t last_address, spins;
     uint64_t counting, row;          /* row 0 is overhead, layer i is row i + 1 */
     uint64_t previous_address, previous_size;
     uint64_t bank;                   /* the bank being filled; the other holds the last complete window */
     uint64_t windows;                /* complete windows so far */
-    uint64_t faults_unaligned;       /* the core has no unaligned accesses */
     uint64_t memory_enabled;         /* crest_memory is hooked */
     uint64_t memory_counted[BANKS];  /* it was when the window opened */
     uint64_t capacity_log2[BANKS], used[BANKS], rows_used[BANKS];
@@ -53,6 +55,7 @@ typedef struct {
 } state_t;
 
 typedef int (*reg_read_t)(void *, int, void *);
+typedef int (*reg_write_t)(void *, int, const void *);
 typedef int (*emu_stop_t)(void *);
 
 uint64_t crest_state_size(void) { return sizeof(state_t); }
@@ -122,7 +125,7 @@ static int mark(void *uc, state_t *s) {
             s->rows_used[s->bank] = s->row + 1;
         }
     } else {
-        s->fault_value = id;
+        s->bad_mark = id;
         return 0;
     }
     return 1;
@@ -176,14 +179,11 @@ void crest_block(void *uc, uint64_t address, uint32_t size, state_t *s) {
 
 /* A 64-bit access counts as two of the 32-bit bus. */
 void crest_memory(void *uc, int type, uint64_t address, int size, int64_t value, state_t *s) {
-    (void)uc;
     (void)value;
-    const uint64_t alignment = size >= 4 ? 4 : (uint64_t)size;
-    const int unaligned = (address & (alignment - 1)) != 0;
-    if (unaligned && s->faults_unaligned && s->reason == REASON_NONE) {
-        s->reason = REASON_UNALIGNED; /* the next block stops */
-        s->fault_value = address;
-    }
+    /* Before it calls this hook, Unicorn 2.1.4 restores the IT state of the accessing instruction and never takes it
+     * back: the next block would be translated as the rest of an IT block. Translated code does not read that state. */
+    const uint64_t epsr = EPSR_THUMB;
+    ((reg_write_t)(uintptr_t)s->reg_write)(uc, (int)s->register_epsr, &epsr);
     if (!s->counting) {
         return;
     }
@@ -194,5 +194,6 @@ void crest_memory(void *uc, int type, uint64_t address, int size, int64_t value,
     uint64_t *counts =
         (uint64_t *)(uintptr_t)s->memory[s->bank] + (s->row * (REGIONS_MAX + 1) + region) * KINDS;
     counts[type == MEM_WRITE ? STORES : LOADS] += size == 8 ? 2 : 1;
-    counts[UNALIGNED] += (uint64_t)unaligned;
+    const uint64_t alignment = size >= 4 ? 4 : (uint64_t)size;
+    counts[UNALIGNED] += (address & (alignment - 1)) != 0;
 }

@@ -1,0 +1,21 @@
+from __future__ import annotations
+
+import pytest
+
+from crest.emulators.unicorn_engine import UnicornEngine
+from tests.emulators.firmware import TARGET
+
+
+@pytest.fixture
+def boot():
+    """Boot an ELF; every machine is closed at the end of the test."""
+    machines = []
+
+    def make(elf, target=TARGET, **options):
+        machine = UnicornEngine(**options).boot(elf, target)
+        machines.append(machine)
+        return machine
+
+    yield make
+    for machine in machines:
+        machine.close()
