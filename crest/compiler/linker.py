@@ -32,7 +32,7 @@ SECTIONS {{
   .bss (NOLOAD) : {{ *(.bss .bss.* COMMON) . = ALIGN(4); crest_bss_end = .; }} > RAM
   crest_stack_limit = .;
   crest_stack_top = {stack_top:#x};
-  /DISCARD/ : {{ *(.comment .note.* .ARM.attributes.discard) }}
+  /DISCARD/ : {{ *(.comment .note.* .debug_*) }}
 }}
 """
 

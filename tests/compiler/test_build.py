@@ -8,6 +8,7 @@ import shutil
 import pytest
 from elftools.elf.elffile import ELFFile
 
+from crest.assets import asset_path
 from crest.backends.emulated import EmulatedBackend, MachineTransport
 from crest.backends.session import check_golden_outputs, open_session
 from crest.compiler.build import build_program, check_fit, check_static_fit, lower_graph
@@ -102,3 +103,15 @@ def test_the_host_library_runs_many_inputs_as_it_runs_one():
     with HostModel(lowered.graph, lowered.sources) as host:
         one_by_one = b"".join(host.run_bytes(data[at : at + 120]) for at in range(0, len(data), 120))
         assert host.run_bytes(data) == one_by_one
+
+
+@pytest.mark.parametrize("toolchain", ["zig", "gcc"])
+def test_the_elf_tells_nothing_of_the_machine_that_built_it(toolchain):
+    """Else its hash, which is in every record, would depend on where CREST is installed."""
+    if toolchain == "gcc" and not shutil.which("arm-none-eabi-gcc"):
+        pytest.skip("arm-none-eabi-gcc is not on PATH")
+    elf = build(toolchain=toolchain).elf
+    assert len(elf) < 32_768
+    assert str(asset_path("firmware")).encode() not in elf
+    for trace in (b"ziglang", b".debug_", b"/tmp", b"/home", b"crest-build"):
+        assert trace not in elf, trace
