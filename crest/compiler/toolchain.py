@@ -137,7 +137,8 @@ class _Zig(Toolchain):
         abi, cpu = _ZIG_CPU[target.core, target.fpu]
         # -fhosted: freestanding code turns every 4-byte memcpy into a call.
         flags = ["-target", f"thumb-freestanding-{abi}", f"-mcpu={cpu}", "-fhosted", "-fno-sanitize=all"]
-        return cls([*_zig_command(), "cc"], flags, ["-Wl,--gc-sections", "-Wl,-e,Reset_Handler", "-Wl,-z,max-page-size=16"])
+        link = ["-Wl,--gc-sections", "-Wl,-e,Reset_Handler", "-Wl,-z,max-page-size=16"]
+        return cls([*_zig_command(), "cc"], flags, link)
 
 
 class _Gcc(Toolchain):

@@ -18,6 +18,7 @@ import tflite
 
 from crest.errors import ModelError, TrainingError
 from crest.models.conversion import Converter
+from crest.models.conversion_worker import _check_outputs
 from crest.models.layers import (
     Activation,
     Add,
@@ -200,6 +201,15 @@ def test_outputs_keep_the_order_of_the_heads(converter: Converter, quantization:
     found = converter.run(converter.convert(graph, weights, quantization, x), x)  # type: ignore[arg-type]
     biases = np.concatenate([weights[f"{name}.bias"] for name in graph.outputs])
     np.testing.assert_allclose(found, np.tile(biases, (2, 1)), atol=0.05)
+
+
+def test_a_converter_that_permutes_the_outputs_is_caught(converter: Converter) -> None:
+    graph = tcn()
+    model = converter.convert(graph, visible(graph), "float32")
+    permuted = LayerGraph(nodes=graph.nodes, outputs=(*graph.outputs[1:], graph.outputs[0]))
+    _check_outputs(model, graph)
+    with pytest.raises(RuntimeError, match="returned the outputs"):
+        _check_outputs(model, permuted)
 
 
 def test_equal_arguments_give_equal_bytes_in_every_process(converter: Converter) -> None:

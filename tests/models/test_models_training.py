@@ -187,3 +187,17 @@ def test_weights_survive_the_way_through_torch() -> None:
     back = TorchNet(graph, weights).weights()
     assert list(back) == list(weights)
     assert all(np.array_equal(back[name], weights[name]) for name in weights)
+
+
+def test_running_statistics_forget_their_start_at_once() -> None:
+    builder = GraphBuilder()
+    x = builder.add("window", Input(shape=(1, 500, 1)))
+    graph = builder.build((builder.add("norm", BatchNorm(), x),))
+    net = TorchNet(graph, initial_weights(graph, 0))
+    rng, draw = np.random.default_rng(0), torch.Generator().manual_seed(0)
+    for level in (40.0, 60.0):
+        batch = torch.tensor(rng.normal(level, 10, (20, 1, 500, 1)), dtype=torch.float32)
+        net.forward(batch, dropout_generator=draw)
+    weights = net.weights()
+    assert weights["norm.mean"][0] == pytest.approx(50, abs=0.5)
+    assert weights["norm.variance"][0] == pytest.approx(100, rel=0.05)
