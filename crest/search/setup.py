@@ -22,7 +22,7 @@ from crest.timing import load_cycle_model
 from crest.workloads import load_workload
 from crest.workloads.base import Workload
 
-_VERSIONED = ("crest", "numpy", "optuna", "torch", "tensorflow-cpu", "keras", "unicorn", "capstone")
+_VERSIONED = ("crest", "numpy", "optuna", "torch", "tensorflow-cpu", "unicorn", "capstone")
 
 
 @dataclass(frozen=True)
