@@ -104,6 +104,8 @@ class _Importer:
         for tensor in (*inputs, *outputs):
             if not -1 <= tensor < len(tensors):
                 raise ModelError(f"{where}: refers to tensor {tensor}, which does not exist")
+        if outputs[0] < 0 or inputs[0] < 0 or tensors[inputs[0]].data is not None:
+            raise ModelError(f"{where}: its first input must be an activation, and its output a tensor")
         operator = Operator(kind, inputs, outputs)
         return operator.with_attributes(**read(raw, operator, tensors, where))
 
@@ -119,12 +121,18 @@ class _Importer:
         for index in (*inputs, *outputs):
             if not 0 <= index < len(tensors):
                 raise ModelError(f"{self.name}: input or output refers to tensor {index}, which does not exist")
+            if tensors[index].data is not None or tensors[index].dtype == "int32":
+                raise ModelError(f"{self.name}: input or output {index} is a constant, or neither int8 nor float32")
         known = set(inputs) | {i for i, tensor in enumerate(tensors) if tensor.data is not None}
         for position, op in enumerate(operators):
             missing = [i for i in op.inputs if i >= 0 and i not in known]
             if missing:
                 raise ModelError(
                     f"{self.name}: operator {position} ({op.kind}) reads tensor {missing[0]} before it exists"
+                )
+            if not known.isdisjoint(op.outputs):
+                raise ModelError(
+                    f"{self.name}: operator {position} ({op.kind}) writes tensor {op.outputs[0]} once more"
                 )
             known.update(op.outputs)
         if not set(outputs) <= known:

@@ -121,6 +121,7 @@ def _read_add(raw: Any, op: Operator, tensors: tuple[Tensor, ...], where: str) -
     options = _options(raw, tflite.AddOptions)
     left, right, out = (tensors[i] for i in (*op.inputs, *op.outputs))
     _need(left.shape == right.shape == out.shape, where, "broadcast is not supported")
+    _need(right.data is None, where, "a constant operand is not supported")
     _need(
         left.dtype == right.dtype == out.dtype and out.dtype != "int32", where, "types must be equal, int8 or float32"
     )
@@ -134,10 +135,18 @@ def _read_max_pool(raw: Any, op: Operator, tensors: tuple[Tensor, ...], where: s
     _need(len(source.shape) == 4 and source.shape[0] == 1, where, "needs a 4-dimensional tensor of batch 1")
     _need(len(out.shape) == 4 and out.shape[3] == source.shape[3], where, "channels of input and output differ")
     kernel = (options.FilterHeight(), options.FilterWidth())
-    _need(source.dtype == out.dtype, where, "types must be equal")
+    _check_same_scale(source, out, where)
     attributes = _spatial(options, source.shape, kernel, (1, 1), where)
     _check_spatial_output(attributes, source, out, kernel, where)
     return {**attributes, "kernel": kernel, "activation": _activation(options.FusedActivationFunction(), where)}
+
+
+def _check_same_scale(source: Tensor, out: Tensor, where: str) -> None:
+    """For operators that move or compare values without rescaling them."""
+    _need(source.dtype == out.dtype != "int32", where, "types must be equal, int8 or float32")
+    if out.dtype == "int8":
+        _need(out.quantization is not None, where, "int8 without quantization")
+        _need(source.quantization == out.quantization, where, "input and output must share scale and zero point")
 
 
 def _constant_ints(op: Operator, position: int, tensors: tuple[Tensor, ...], where: str) -> NDArray[np.int64]:
@@ -156,6 +165,7 @@ def _read_pad(raw: Any, op: Operator, tensors: tuple[Tensor, ...], where: str) -
         where,
         "output shape contradicts the paddings",
     )
+    _check_same_scale(source, out, where)
     return {"paddings": tuple((int(a), int(b)) for a, b in pads)}
 
 
@@ -182,22 +192,22 @@ def _read_strided_slice(raw: Any, op: Operator, tensors: tuple[Tensor, ...], whe
     _need(
         out.elements == int(np.prod(counts)) and out.shape == tuple(kept), where, "output shape contradicts the slice"
     )
+    _check_same_scale(source, out, where)
     return {"begin": tuple(starts), "count": tuple(counts), "strides": tuple(int(s) for s in strides)}
 
 
 def _read_reshape(raw: Any, op: Operator, tensors: tuple[Tensor, ...], where: str) -> dict[str, Any]:
     source, out = tensors[op.inputs[0]], tensors[op.outputs[0]]
-    _need(
-        source.elements == out.elements and source.dtype == out.dtype,
-        where,
-        "changes the number of elements or the type",
-    )
+    _need(source.elements == out.elements, where, "changes the number of elements")
+    _check_same_scale(source, out, where)
     return {}
 
 
 def _read_relu(raw: Any, op: Operator, tensors: tuple[Tensor, ...], where: str) -> dict[str, Any]:
     source, out = tensors[op.inputs[0]], tensors[op.outputs[0]]
     _need(source.shape == out.shape and source.dtype == out.dtype, where, "shape and type must be kept")
+    quantized = source.quantization is not None and out.quantization is not None
+    _need(out.dtype != "int8" or quantized, where, "int8 without quantization")
     return {"activation": "relu"}
 
 

@@ -7,10 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from crest.compiler.build import lower_graph
 from crest.compiler.importer import import_tflite
 from crest.compiler.operators import supported_operators
 from crest.errors import ModelError
-from tests.models_small import dense_model
+from tests.models_small import dense_model, residual_model
 from tests.tflite_writer import OpSpec, TensorSpec, write_tflite
 
 
@@ -52,15 +53,19 @@ def test_dynamic_batch_is_refused():
         import_tflite(write_tflite(tensors, [OpSpec("RELU", [0], [1])], [0], [1]))
 
 
+MODELS = (dense_model(), residual_model())
+
+
 @settings(max_examples=1500, deadline=None)
 @given(st.data())
 def test_damaged_files_end_in_a_typed_error_or_a_graph(data):
-    model = bytearray(dense_model())
+    model = bytearray(data.draw(st.sampled_from(MODELS)))
     for _ in range(data.draw(st.integers(1, 4))):
         model[data.draw(st.integers(0, len(model) - 1))] = data.draw(st.integers(0, 255))
     damaged = bytes(model[: data.draw(st.integers(0, len(model)))]) if data.draw(st.booleans()) else bytes(model)
     try:
         graph = import_tflite(damaged)
+        lower_graph(graph)
     except ModelError:
         return
     assert all(t.data is None or t.data.size == np.prod(t.shape) for t in graph.tensors)

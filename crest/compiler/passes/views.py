@@ -26,8 +26,6 @@ def _view_offset_bytes(graph: Graph, op: Operator) -> int | None:
     if op.kind not in ("RESHAPE", "STRIDED_SLICE"):
         return None
     source, out = graph.tensors[op.inputs[0]], graph.tensors[op.outputs[0]]
-    if source.quantization != out.quantization or source.data is not None:
-        return None
     if op.kind == "RESHAPE":
         return 0
     begin, count, strides = (np.array(op.attributes[key]) for key in ("begin", "count", "strides"))
