@@ -1,4 +1,4 @@
-"""A small graph of standard layers, free of any framework: torch trains it, TensorFlow converts it, the proxies count it.
+"""A small graph of standard layers, free of any framework: torch trains it, TensorFlow converts it, proxies count it.
 
 Shapes leave the batch out: an image is ``(height, width, channels)``, a vector ``(channels,)``. A signal of T time
 steps is an image of height 1, ``(1, T, channels)``.
