@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 
 class CrestError(Exception):
     """Base of every error that CREST raises on purpose.
@@ -20,6 +22,14 @@ class CrestError(Exception):
 
     def __str__(self) -> str:
         return self.message
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Errors travel from worker processes; the default would lose the keyword.
+        return _rebuild, (type(self), self.message, self.hint)
+
+
+def _rebuild(kind: type[CrestError], message: str, hint: str | None) -> CrestError:
+    return kind(message, hint=hint)
 
 
 class StudyError(CrestError):

@@ -10,6 +10,7 @@ import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -106,7 +107,7 @@ class Pricing:
         """Execute a program, golden outputs checked on the target; nothing is taken from the cache."""
         record = self._backend.run(program)
         return Execution(
-            key=self.key(program.imported.topology()),
+            key=self.key(record.elf_sha256),
             backend=record.backend,
             toolchain=program.toolchain,
             elf_sha256=record.elf_sha256,
@@ -149,14 +150,11 @@ class Pricing:
             "schema": [EXECUTION_SCHEMA, PROFILE_SCHEMA],
             "backend": self._backend.identity,
             "toolchain": self._toolchain.identity,
-            "flags": self._toolchain.flags,
+            "flags": [self._toolchain.flags, self._toolchain.link_flags],
             "memory_map": linker_script(target),
             "target": target.model_dump(mode="json", exclude={"description", "sources", "supply", "clock_mhz"}),
         }
-        digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode())
-        for path in sorted(asset_path("firmware").rglob("*.[ch]")):
-            digest.update(path.read_bytes())
-        return digest.hexdigest()
+        return hashlib.sha256((json.dumps(facts, sort_keys=True) + _source_digest()).encode()).hexdigest()
 
     def _check_static_fit(self, lowered: Lowered) -> None:
         reserve = self.conditions.reserve
@@ -166,6 +164,18 @@ class Pricing:
 
     def _beside(self, memory: MemoryReport) -> MemoryReport:
         return _beside(memory, self.conditions.reserve)
+
+
+@cache
+def _source_digest() -> str:
+    """Hash of our own sources that decide what is built and how it is counted."""
+    package = Path(__file__).resolve().parent
+    paths = [path for room in ("backends", "compiler", "emulators") for path in package.joinpath(room).rglob("*.py")]
+    paths += [*asset_path("firmware").rglob("*.[ch]"), *asset_path("emulation", "native").glob("*.c")]
+    digest = hashlib.sha256()
+    for path in sorted(paths):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
 
 
 def price(execution: Execution, conditions: Conditions) -> Measurement:

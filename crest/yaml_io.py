@@ -44,7 +44,7 @@ def load_yaml(path: Path, error: type[CrestError]) -> dict[str, Any]:
         raise error(f"{path}: cannot be read: {exc}") from exc
     try:
         data = yaml.load(text, Loader=_UniqueKeyLoader)  # noqa: S506 - derives from SafeLoader
-    except yaml.YAMLError as exc:
+    except (yaml.YAMLError, ValueError, RecursionError) as exc:
         raise error(f"{path}: not valid YAML: {exc}") from exc
     if not isinstance(data, dict):
         raise error(f"{path}: expected a mapping at the top level, got {type(data).__name__}")

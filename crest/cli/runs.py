@@ -9,9 +9,10 @@ import typer
 
 from crest.cli.console import results
 from crest.energy import load_energy_model
-from crest.errors import LedgerError, StudyError
-from crest.ledger import LEDGER_NAME, MemberRecord, Record, TrialRecord, read_ledger
+from crest.errors import StudyError
+from crest.ledger import MemberRecord, TrialRecord, read_run
 from crest.report import front_table, measurement_table, write_report
+from crest.study import parse_study
 from crest.targets import load_target
 
 RunFolder = Annotated[Path, typer.Argument(help="The folder of a run.", show_default=False)]
@@ -32,7 +33,7 @@ def show(
 
     Example:  crest show runs/quickstart --trial 3
     """
-    records = read_ledger(run / LEDGER_NAME)
+    _, records = read_run(run)
     if trial is None:
         results.print(front_table(records))
         return
@@ -51,7 +52,7 @@ def report(run: RunFolder) -> None:
 
     Example:  crest report runs/quickstart
     """
-    _write(run, read_ledger(run / LEDGER_NAME))
+    _write(run)
 
 
 def reprice_run(
@@ -66,14 +67,13 @@ def reprice_run(
 
     folder = output or run.with_name(f"{run.name}-repriced")
     reprice(run, folder)
-    _write(folder, read_ledger(folder / LEDGER_NAME))
+    _write(folder)
 
 
-def _write(run: Path, records: list[Record]) -> None:
-    targets = {record.target for record in records if isinstance(record, TrialRecord)}
-    if not targets:
-        raise LedgerError(f"{run}: no trial is recorded yet")
-    volt = load_energy_model(load_target(targets.pop())).conditions.volt
+def _write(run: Path) -> None:
+    header, records = read_run(run)
+    study = parse_study(header.study, source=str(run), folder=Path(header.study_folder))
+    volt = load_energy_model(load_target(study.target)).conditions.volt
     files = write_report(run, records, supply_volt=volt)
     results.print(front_table(records))
     results.print("\n".join(str(path) for path in files.values()), highlight=False, soft_wrap=True)

@@ -11,8 +11,7 @@ import typer
 from crest.cli.console import errors, results
 from crest.cli.display import SearchDisplay
 from crest.energy import load_energy_model
-from crest.errors import LedgerError
-from crest.ledger import LEDGER_NAME, HeaderRecord, read_ledger
+from crest.ledger import read_run
 from crest.report import front_table, write_report
 from crest.study import Study, load_study, parse_study
 
@@ -36,8 +35,9 @@ def search(
     study = load_study(study_file)
     changes = {key: value for key, value in (("seed", seed), ("trials", trials)) if value is not None}
     if changes:
-        changed = study.model_copy(update={"search": study.search.model_copy(update=changes)})
-        study = changed.placed_in(study.folder)
+        written = study.model_dump(mode="json")
+        written["search"] |= changes
+        study = parse_study(written, source="--seed, --trials", folder=study.folder)
     _run(study, output or Path("runs") / study.name)
 
 
@@ -46,9 +46,7 @@ def resume(run: Annotated[Path, typer.Argument(help="The folder of a run.", show
 
     Example:  crest resume runs/quickstart
     """
-    header = read_ledger(run / LEDGER_NAME)[0]
-    if not isinstance(header, HeaderRecord):
-        raise LedgerError(f"{run / LEDGER_NAME}: does not begin with a header")
+    header, _ = read_run(run)
     _run(parse_study(header.study, source=str(run), folder=Path(header.study_folder)), run)
 
 
@@ -65,7 +63,7 @@ def _run(study: Study, folder: Path) -> None:
     make = partial(make_evaluators, study.model_dump(mode="json"), study.folder, folder)
     with SearchDisplay(study.search.trials) as display:
         run_search(plan, folder, make, StudyFinisher(setup, folder), display.on_event)
-    records = read_ledger(folder / LEDGER_NAME)
+    _, records = read_run(folder)
     files = write_report(folder, records, supply_volt=load_energy_model(setup.target).conditions.volt)
     results.print(front_table(records))
     results.print(f"run folder: {folder}; open {files['report.html']}", highlight=False, soft_wrap=True)

@@ -72,8 +72,8 @@ def check_fit(memory: MemoryReport, target: Target) -> None:
     Raises:
         CapacityError: it is larger than the target's memories.
     """
-    flash = memory.flash_bytes + memory.flash_harness_bytes
-    ram = memory.ram_bytes + memory.ram_harness_bytes
+    flash = memory.flash_total_bytes + memory.flash_reserve_bytes
+    ram = memory.ram_total_bytes + memory.ram_reserve_bytes + memory.workload_ram_bytes
     _check("flash", flash, target.flash_available_bytes, target.name, "model, reserve and measuring harness need")
     _check("RAM", ram, target.ram_available_bytes, target.name, "model, stack, reserve and measuring harness need")
 
@@ -150,7 +150,8 @@ def _build_elf(lowered: Lowered, target: Target, toolchain: Toolchain) -> bytes:
             objects.append(folder / f"{name}.o")
             toolchain.compile(folder / f"{name}.c", objects[-1], [folder, kernels, runtime], ["CREST_MEASURE"])
         script = folder / "target.ld"
-        script.write_text(linker.linker_script(target), encoding="utf-8")
+        harness = [path.name for path in objects if path.name.startswith("harness_")]
+        script.write_text(linker.linker_script(target, harness), encoding="utf-8")
         toolchain.link(objects, folder / "firmware.elf", script)
         return (folder / "firmware.elf").read_bytes()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ from crest.compiler.lowering import KernelCall, c_float
 from crest.compiler.memory import ArenaPlan
 
 _LICENCE = "/* SPDX-License-Identifier: Apache-2.0 */"
+_UNSAFE_IN_COMMENT = re.compile(r"[^\w .:;-]")
 _C_TYPES: Mapping[str, str] = {"int8": "int8_t", "int32": "int32_t", "float32": "float"}
 
 
@@ -65,7 +67,7 @@ def _accessor(role: str, number: int, tensor: Tensor, offset: int) -> list[str]:
     name = f"model_{role}_{number}"
     c_type = ("const " if role == "output" else "") + _C_TYPES[tensor.dtype]
     lines = [
-        f"/* {tensor.name.replace('*/', '')}: {tensor.dtype}, shape {list(tensor.shape)} */",
+        f"/* {_UNSAFE_IN_COMMENT.sub('_', tensor.name)}: {tensor.dtype}, shape {list(tensor.shape)} */",
         f"#define {name.upper()}_ELEMENTS {tensor.elements}",
         f"#define {name.upper()}_BYTES {tensor.size_bytes}",
     ]

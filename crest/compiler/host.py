@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _ctypes
 import ctypes
 import tempfile
 from pathlib import Path
@@ -27,7 +28,8 @@ class HostModel:
         self.graph = graph
         self._folder = tempfile.TemporaryDirectory(prefix="crest-host-")
         library = _build(sources, Path(self._folder.name))
-        self._evaluate = ctypes.CDLL(str(library)).crest_evaluate
+        self._library = ctypes.CDLL(str(library))
+        self._evaluate = self._library.crest_evaluate
         self._evaluate.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_long]
         self._evaluate.restype = None
         self._input_bytes = sum(graph.tensors[i].size_bytes for i in graph.inputs)
@@ -66,7 +68,8 @@ class HostModel:
         return np.concatenate(columns, axis=1)
 
     def close(self) -> None:
-        """Remove the library file."""
+        """Unload the library and remove its file."""
+        _unload(self._library)
         self._folder.cleanup()
 
     def __enter__(self) -> HostModel:
@@ -76,6 +79,12 @@ class HostModel:
         self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _unload(library: ctypes.CDLL) -> None:
+    """Ctypes never unloads by itself; a search would keep every candidate mapped."""
+    release = getattr(_ctypes, "dlclose", None) or getattr(_ctypes, "FreeLibrary")  # noqa: B009 - one of the two exists
+    release(library._handle)
 
 
 def quantize(values: NDArray[np.float32], tensor: Tensor) -> NDArray[Any]:

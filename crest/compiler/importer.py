@@ -14,6 +14,9 @@ from crest.compiler.operators import READERS, supported_operators
 from crest.errors import ModelError
 
 MAX_ELEMENTS: Final = 1 << 26
+# Scales beyond these cannot come from a calibration, and would leave the range of the fixed-point arithmetic.
+_SCALE_MIN: Final = 1e-30
+_SCALE_MAX: Final = 1e30
 _DTYPES: Final[dict[int, tuple[DType, str]]] = {
     tflite.TensorType.INT8: ("int8", "<i1"),
     tflite.TensorType.INT32: ("int32", "<i4"),
@@ -82,7 +85,10 @@ class _Importer:
         content = buffer.DataAsNumpy().tobytes()
         if len(content) != expected:
             raise ModelError(f"{where}: buffer holds {len(content)} bytes, its shape {list(shape)} needs {expected}")
-        return np.frombuffer(content, dtype=code).reshape(shape)
+        values = np.frombuffer(content, dtype=code).reshape(shape)
+        if not np.isfinite(values).all():
+            raise ModelError(f"{where}: holds values that are not finite", hint="did the training diverge?")
+        return values
 
     def _operator(self, index: int, tensors: tuple[Tensor, ...]) -> Operator:
         raw = self.subgraph.Operators(index)
@@ -101,11 +107,13 @@ class _Importer:
         outputs = tuple(int(i) for i in raw.OutputsAsNumpy())
         if len(inputs) not in arity or len(outputs) != 1:
             raise ModelError(f"{where}: has {len(inputs)} inputs and {len(outputs)} outputs")
-        for tensor in (*inputs, *outputs):
-            if not -1 <= tensor < len(tensors):
+        for position, tensor in enumerate((*outputs, *inputs)):
+            # Only a bias may be left out.
+            lowest = -1 if position == 3 and kind in ("CONV_2D", "FULLY_CONNECTED") else 0
+            if not lowest <= tensor < len(tensors):
                 raise ModelError(f"{where}: refers to tensor {tensor}, which does not exist")
-        if outputs[0] < 0 or inputs[0] < 0 or tensors[inputs[0]].data is not None:
-            raise ModelError(f"{where}: its first input must be an activation, and its output a tensor")
+        if tensors[inputs[0]].data is not None:
+            raise ModelError(f"{where}: its first input must be an activation")
         operator = Operator(kind, inputs, outputs)
         return operator.with_attributes(**read(raw, operator, tensors, where))
 
@@ -149,6 +157,7 @@ def _quantization(raw: Any, where: str) -> Quantization | None:
         return None
     scale = tuple(float(s) for s in params.ScaleAsNumpy())
     zero_point = tuple(int(z) for z in params.ZeroPointAsNumpy()) if params.ZeroPointLength() else (0,) * len(scale)
-    if not all(np.isfinite(s) and s > 0 for s in scale) or len(zero_point) != len(scale):
+    sane = all(_SCALE_MIN <= s <= _SCALE_MAX for s in scale) and all(-128 <= z <= 127 for z in zero_point)
+    if raw.Type() == tflite.TensorType.INT8 and not (sane and len(zero_point) == len(scale)):
         raise ModelError(f"{where}: quantization is malformed")
     return Quantization(scale, zero_point, int(params.QuantizedDimension()))

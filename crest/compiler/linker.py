@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 from crest.targets import Target
@@ -20,25 +21,29 @@ MEMORY {{
 }}
 SECTIONS {{
   .vectors : {{ KEEP(*(.vectors)) }} > FLASH
-  .harness : {{ *harness_*.o(.text .text.* .rodata .rodata.*) }} > FLASH
+  .harness : {{ {harness_code} }} > FLASH
   .text : {{ *(.text .text.*) }} > FLASH
   .rodata : {{ *(.rodata .rodata.*) }} > FLASH
-  .ARM.exidx : {{ *(.ARM.exidx .ARM.exidx.*) }} > FLASH
   .data : {{ crest_data_start = .; *(.data .data.*) . = ALIGN(4); crest_data_end = .; }} > RAM AT > FLASH
   crest_data_load = LOADADDR(.data);
   crest_bss_start = .;
   .arena (NOLOAD) : {{ *(.bss.model_arena) }} > RAM
-  .harness_bss (NOLOAD) : {{ *harness_*.o(.bss .bss.* COMMON) }} > RAM
+  .harness_bss (NOLOAD) : {{ {harness_bss} }} > RAM
   .bss (NOLOAD) : {{ *(.bss .bss.* COMMON) . = ALIGN(4); crest_bss_end = .; }} > RAM
   crest_stack_limit = .;
   crest_stack_top = {stack_top:#x};
-  /DISCARD/ : {{ *(.comment .note.* .debug_*) }}
+  /DISCARD/ : {{ *(.comment .note.* .debug_* .ARM.exidx .ARM.exidx.*) }}
 }}
 """
 
 
-def linker_script(target: Target) -> str:
-    """Memory map of a target as a GNU ld / LLD script."""
+def linker_script(target: Target, harness_objects: Sequence[str] = ()) -> str:
+    """Memory map of a target as a GNU ld / LLD script.
+
+    Args:
+        target: the board.
+        harness_objects: file names of the objects that only measure. Whole names, for a wildcard spans folders.
+    """
     flash_origin = target.flash.base + target.reserved_flash_bytes
     ram_origin = target.ram.base + target.reserved_ram_bytes
     return _TEMPLATE.format(
@@ -47,4 +52,6 @@ def linker_script(target: Target) -> str:
         ram_origin=ram_origin,
         ram_length=target.ram_available_bytes,
         stack_top=target.ram.end,
+        harness_code=" ".join(f"*{name}(.text .text.* .rodata .rodata.*)" for name in harness_objects),
+        harness_bss=" ".join(f"*{name}(.bss .bss.* COMMON)" for name in harness_objects),
     )

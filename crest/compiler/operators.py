@@ -133,7 +133,8 @@ def _read_max_pool(raw: Any, op: Operator, tensors: tuple[Tensor, ...], where: s
     options = _options(raw, tflite.Pool2DOptions)
     source, out = tensors[op.inputs[0]], tensors[op.outputs[0]]
     _need(len(source.shape) == 4 and source.shape[0] == 1, where, "needs a 4-dimensional tensor of batch 1")
-    _need(len(out.shape) == 4 and out.shape[3] == source.shape[3], where, "channels of input and output differ")
+    _need(len(out.shape) == 4 and out.shape[0] == 1, where, "needs a 4-dimensional output of batch 1")
+    _need(out.shape[3] == source.shape[3], where, "channels of input and output differ")
     kernel = (options.FilterHeight(), options.FilterWidth())
     _check_same_scale(source, out, where)
     attributes = _spatial(options, source.shape, kernel, (1, 1), where)

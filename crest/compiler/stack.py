@@ -7,6 +7,7 @@ and recursion are refused, not guessed.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from functools import cache
 from typing import Any, Final
 
@@ -15,8 +16,9 @@ from elftools.elf.elffile import ELFFile
 
 from crest.errors import ToolchainError
 
-_PUSH: Final = frozenset({"push", "push.w", "stmdb", "stmdb.w"})
-_IMMEDIATE: Final = re.compile(r"#(0x[0-9a-f]+|\d+)")
+_CONSTANT_FRAME: Final = re.compile(r"sp(?:, sp)?, #(0x[0-9a-f]+|\d+)$")
+_STORE_BELOW: Final = re.compile(r"\[sp, #-(0x[0-9a-f]+|\d+)\]!")
+_BRANCH: Final = re.compile(r"(bl?(eq|ne|hs|cs|lo|cc|mi|pl|vs|vc|hi|ls|ge|lt|gt|le)?|blx|cbn?z)$")
 
 
 def stack_bound_bytes(elf: ELFFile, function: str) -> int:
@@ -65,27 +67,46 @@ def _disassembler() -> Any:
     return capstone.Cs(capstone.CS_ARCH_ARM, capstone.CS_MODE_THUMB | capstone.CS_MODE_MCLASS)
 
 
-def _frame_and_callees(code: bytes, address: int, functions: dict[int, tuple[str, bytes]]) -> tuple[int, set[int]]:
+def _frame_and_callees(code: bytes, address: int, functions: Mapping[int, tuple[str, bytes]]) -> tuple[int, set[int]]:
+    """Bytes that a function pushes or reserves, each instruction counted once, and the functions it branches to."""
+    name = functions[address][0]
     frame = 0
     callees: set[int] = set()
     for instruction in _disassembler().disasm(code, address):
-        mnemonic, operands = instruction.mnemonic, instruction.op_str
-        if mnemonic in _PUSH and (mnemonic.startswith("push") or operands.startswith("sp!")):
-            frame += 4 * _register_count(operands)
-        elif mnemonic == "vpush" or (mnemonic == "vstmdb" and operands.startswith("sp!")):
-            frame += _register_count(operands) * (8 if "d" in operands.split("{")[1] else 4)
-        elif mnemonic.startswith("sub") and re.match(r"sp(, sp)?, #", operands):
-            frame += int(_IMMEDIATE.findall(operands)[-1], 0)
-        elif mnemonic.startswith("str") and re.search(r"\[sp, #-(0x[0-9a-f]+|\d+)\]!", operands):
-            frame += int(re.findall(r"#-(0x[0-9a-f]+|\d+)", operands)[-1], 0)
-        elif mnemonic in ("bl", "b", "b.w") or (mnemonic == "blx" and operands.startswith("#")):
-            target = int(_IMMEDIATE.findall(operands)[-1], 0)
-            within = address < target < address + len(code) or (target == address and mnemonic != "bl")
-            if target in functions and not within:
-                callees.add(target)
-        elif mnemonic == "blx":
-            raise ToolchainError(f"no stack bound: {functions[address][0]} calls through a pointer")
+        mnemonic, operands = instruction.mnemonic.split(".")[0], instruction.op_str
+        frame += _reserved_bytes(mnemonic, operands, name)
+        target = _branch_target(mnemonic, operands, name)
+        if target is None or address < target < address + len(code) or (target == address and mnemonic != "bl"):
+            continue
+        if target not in functions:
+            raise ToolchainError(f"no stack bound: {name} branches to {target:#x}, which is no function")
+        callees.add(target)
     return frame, callees
+
+
+def _reserved_bytes(mnemonic: str, operands: str, name: str) -> int:
+    if mnemonic == "push" or (mnemonic == "stmdb" and operands.startswith("sp!")):
+        return 4 * _register_count(operands)
+    if mnemonic == "vpush" or (mnemonic == "vstmdb" and operands.startswith("sp!")):
+        return _register_count(operands) * (8 if "d" in operands.split("{")[1] else 4)
+    if mnemonic.startswith("str") and (stored := _STORE_BELOW.search(operands)):
+        return int(stored.group(1), 0)
+    if mnemonic in ("sub", "subs", "subw") and operands.startswith("sp"):
+        if not (constant := _CONSTANT_FRAME.match(operands)):
+            raise ToolchainError(f"no stack bound: {name} has a frame of variable size")
+        return int(constant.group(1), 0)
+    return 0
+
+
+def _branch_target(mnemonic: str, operands: str, name: str) -> int | None:
+    """Where an instruction branches to; None for what does not branch, and for returns."""
+    if mnemonic in ("bx", "blx") and not operands.startswith("#"):
+        if operands == "lr" and mnemonic == "bx":
+            return None
+        raise ToolchainError(f"no stack bound: {name} calls through a pointer")
+    if _BRANCH.match(mnemonic):
+        return int(operands.rsplit("#", 1)[1], 0)
+    return None
 
 
 def _register_count(operands: str) -> int:

@@ -51,7 +51,7 @@ class Toolchain:
     def __init__(self, command: Sequence[str], flags: Sequence[str], link_flags: Sequence[str]) -> None:
         self._command = tuple(command)
         self.flags = (*_COMMON, *flags)
-        self._link_flags = tuple(link_flags)
+        self.link_flags = tuple(link_flags)
 
     def compile(self, source: Path, output: Path, include: Sequence[Path], defines: Sequence[str] = ()) -> None:
         """Compile one C file to an object."""
@@ -75,7 +75,7 @@ class Toolchain:
     def link(self, objects: Sequence[Path], output: Path, script: Path | None = None) -> None:
         """Link objects; with a script for a target, without one to a shared library of the host."""
         placed = ["-T", str(script)] if script else []
-        self._run([*self.flags, *map(str, objects), *self._link_flags, *placed, "-o", str(output)])
+        self._run([*self.flags, *map(str, objects), *self.link_flags, *placed, "-o", str(output)])
 
     def _run(self, arguments: list[str]) -> None:
         command = [*self._command, *arguments]

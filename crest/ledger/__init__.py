@@ -1,6 +1,6 @@
 """The ledger: every trial, append-only and checksummed; the truth of a run."""
 
-from crest.ledger.journal import LEDGER_NAME, Ledger, read_ledger
+from crest.ledger.journal import LEDGER_NAME, Ledger, read_ledger, read_run
 from crest.ledger.lines import canonical_json, content
 from crest.ledger.records import (
     LEDGER_SCHEMA,
@@ -29,4 +29,5 @@ __all__ = [
     "canonical_json",
     "content",
     "read_ledger",
+    "read_run",
 ]

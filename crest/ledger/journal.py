@@ -32,6 +32,19 @@ def read_ledger(path: Path) -> list[Record]:
     return _parse(data, path)[0]
 
 
+def read_run(folder: Path) -> tuple[HeaderRecord, list[Record]]:
+    """Header and all records of a run folder.
+
+    Raises:
+        LedgerError: there is no ledger, it is damaged, or it ends before its header does.
+    """
+    path = folder / LEDGER_NAME
+    records = read_ledger(path)
+    if not records or not isinstance(records[0], HeaderRecord):
+        raise LedgerError(f"{path}: has no header", hint="this run was stopped before it began: search again")
+    return records[0], records
+
+
 class Ledger:
     """A ledger opened for writing; one writer at a time, in this process or any other.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
+import contextlib
 import os
 import signal
 import subprocess
@@ -10,6 +10,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Mapping
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Final, Self
@@ -37,6 +38,18 @@ _ENVIRONMENT: Final = {
 _STDERR_TAIL_BYTES: Final = 2000
 
 
+def tensorflow_version() -> str:
+    """Version of the installed TensorFlow, whichever of its packages brings it; nothing is imported.
+
+    Raises:
+        MissingExtraError: TensorFlow is not installed.
+    """
+    for package in ("tensorflow-cpu", "tensorflow"):
+        with contextlib.suppress(PackageNotFoundError):
+            return version(package)
+    raise MissingExtraError("tensorflow is not installed", hint="pip install 'crest[search]'")
+
+
 class Converter:
     """A persistent conversion process; use it as a context manager. Not to be shared between threads.
 
@@ -51,8 +64,7 @@ class Converter:
     """
 
     def __init__(self, timeout_s: float = 180.0) -> None:
-        if importlib.util.find_spec("tensorflow") is None:
-            raise MissingExtraError("tensorflow is not installed", hint="pip install 'crest[search]'")
+        tensorflow_version()
         self._timeout_s = timeout_s
         self._process: subprocess.Popen[bytes] | None = None
         self._stderr: IO[bytes] | None = None

@@ -100,7 +100,7 @@ def view_run(records: Sequence[Record]) -> RunView:
     feasible = {
         number: members[number].objectives if number in members else trial.objectives
         for number, trial in trials.items()
-        if trial.state == "complete" and number not in rejected and not _violated(members.get(number))
+        if trial.state == "complete" and number not in rejected and not _violated(members.get(number, trial))
     }
     front = set(finished.front) if finished else _front_of(feasible, objectives)
     entries = []
@@ -142,14 +142,13 @@ def _status(trial: TrialRecord, member: MemberRecord | None, rejected: RejectedR
         return trial.state
     if rejected:
         return "rejected"
-    if _violated(member):
+    if _violated(member or trial):
         return "infeasible"
     return "front" if on_front else "dominated"
 
 
-def _violated(member: MemberRecord | None) -> bool:
-    """Whether a rebuilt program breaks a constraint that the search price kept."""
-    return member is not None and any(beyond > 0 for beyond in member.violations.values())
+def _violated(judged: TrialRecord | MemberRecord) -> bool:
+    return any(value > 0 for value in judged.violations.values())
 
 
 def _choice_text(value: Any) -> str:

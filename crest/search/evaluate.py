@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from crest import models
 from crest.compiler.build import lower_graph
 from crest.compiler.graph import Graph
 from crest.compiler.host import HostModel
@@ -18,7 +20,7 @@ from crest.compiler.importer import import_tflite
 from crest.errors import LedgerError
 from crest.files import write_atomically
 from crest.ledger import TrainingSummary
-from crest.models.conversion import Converter
+from crest.models.conversion import Converter, tensorflow_version
 from crest.models.layers import LayerGraph
 from crest.models.proxies import static_proxies
 from crest.models.weights import initial_weights, parameter_count
@@ -31,7 +33,6 @@ from crest.workloads.base import SplitName
 CALIBRATION_WINDOWS: Final = 128
 # Prices are made with these weights and inputs whatever the study's seed, so that every study shares them.
 _PRICING_SEED: Final = 0
-_PRICING_VERSION: Final = 1
 
 
 def make_evaluators(study: Mapping[str, Any], study_folder: Path, run_folder: Path) -> Evaluators:
@@ -54,7 +55,7 @@ class StudyPricer:
         """See ``crest.search.contracts.Pricer``."""
         graph = build_layers(self._setup, candidate)
         pricing = self._pricing(quantization)
-        identity = json.dumps([_PRICING_VERSION, graph.canonical_json(), quantization])
+        identity = json.dumps([_converter_identity(), graph.canonical_json(), quantization])
         execution = pricing.execution(identity, lambda: self._seeded(graph, quantization))
         keep_execution(self._run_folder, execution)
         proxies = static_proxies(graph, quantization).metrics()  # type: ignore[arg-type]
@@ -117,6 +118,15 @@ class StudyTrainer:
         x = self._setup.workload.split("train").x
         windows: NDArray[np.float32] = x[np.linspace(0, len(x) - 1, min(CALIBRATION_WINDOWS, len(x))).astype(int)]
         return windows
+
+
+@cache
+def _converter_identity() -> str:
+    """What decides the .tflite of a layer graph with seeded weights: TensorFlow, and our own sources around it."""
+    digest = hashlib.sha256(tensorflow_version().encode())
+    for path in sorted(Path(models.__file__).parent.glob("*.py")):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
 
 
 def build_layers(setup: Setup, candidate: Mapping[str, Any]) -> LayerGraph:

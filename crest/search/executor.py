@@ -13,7 +13,7 @@ from multiprocessing.connection import Connection
 from types import TracebackType
 from typing import Any, Final, Protocol
 
-from crest.errors import TrainingError
+from crest.errors import CrestError, TrainingError
 from crest.ledger import TrialRecord
 from crest.search.contracts import Evaluators, MakeEvaluators
 from crest.search.events import OnEvent
@@ -121,9 +121,9 @@ class PoolExecutor:
 
 
 class _Worker:
-    """What a worker process holds between two jobs."""
+    """What a worker process holds between two jobs: evaluators, or why there are none."""
 
-    evaluators: Evaluators
+    evaluators: Evaluators | CrestError
     on_event: OnEvent
 
 
@@ -132,7 +132,11 @@ def _begin_worker(make_evaluators: MakeEvaluators, events: multiprocessing.Simpl
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, args=(alive,), daemon=True).start()
     _Worker.on_event = events.put
-    _Worker.evaluators = make_evaluators()
+    try:
+        _Worker.evaluators = make_evaluators()
+    except CrestError as exc:
+        # Raised here it would break the pool, which then says nothing of the cause.
+        _Worker.evaluators = exc
 
 
 def _end_with_parent(alive: Connection) -> None:
@@ -142,4 +146,6 @@ def _end_with_parent(alive: Connection) -> None:
 
 
 def _evaluate_in_worker(job: Job) -> TrialRecord:
+    if isinstance(_Worker.evaluators, CrestError):
+        raise _Worker.evaluators
     return evaluate_trial(job, _Worker.evaluators, _Worker.on_event)

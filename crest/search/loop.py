@@ -225,7 +225,7 @@ def _member(plan: SearchPlan, trial: TrialRecord, finished: Finished) -> MemberR
         metrics=dict(finished.metrics),
         test_metrics=dict(finished.test_metrics),
         objectives=scoring.objectives(policy, metrics),
-        violations=scoring.violations(policy.subject_to, metrics),
+        violations=scoring.violations(policy.subject_to, metrics, finished.measurement),
         price_difference_pct=scoring.price_difference_pct(trial, finished.measurement),
         profile_key=finished.profile_key,
         files=dict(finished.files),

@@ -69,9 +69,15 @@ def objectives(policy: Policy, metrics: Mapping[str, float]) -> dict[str, float]
     return {name: metrics[name] for name in policy.minimize}
 
 
-def violations(constraints: Iterable[Constraint], metrics: Mapping[str, float]) -> dict[str, float]:
-    """How far each constraint is from its limit, by its text: positive is violated, relative to the limit."""
-    return {str(item): item.violation(metrics[item.metric]) for item in constraints}
+def violations(
+    constraints: Iterable[Constraint], metrics: Mapping[str, float], measurement: Measurement
+) -> dict[str, float]:
+    """How far each constraint is from its limit, by its text: positive is violated, relative to the limit.
+
+    A missed deadline of the schedule is a violation like any other.
+    """
+    missed = {DEADLINE: 1.0} if measurement.deadline_missed else {}
+    return {**missed, **{str(item): item.violation(metrics[item.metric]) for item in constraints}}
 
 
 def cost_constraints(policy: Policy) -> tuple[Constraint, ...]:
@@ -84,10 +90,13 @@ def is_feasible(found: Mapping[str, float]) -> bool:
     return all(value <= 0 for value in found.values())
 
 
-def describe_violations(constraints: Iterable[Constraint], metrics: Mapping[str, float]) -> str | None:
+def describe_violations(
+    constraints: Iterable[Constraint], metrics: Mapping[str, float], measurement: Measurement
+) -> str | None:
     """Which constraints are violated and by how much, for people; None when all are kept."""
+    missed = [f"misses the deadline of its schedule ({measurement.schedule})"] if measurement.deadline_missed else []
     broken = [(item, metrics[item.metric]) for item in constraints if item.violation(metrics[item.metric]) > 0]
-    texts = [f"{item.metric} is {value:.6g}, which breaks {item}" for item, value in broken]
+    texts = [*missed, *(f"{item.metric} is {value:.6g}, which breaks {item}" for item, value in broken)]
     return "; ".join(texts) or None
 
 

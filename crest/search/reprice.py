@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from crest.errors import LedgerError
 from crest.ledger import (
     LEDGER_NAME,
     FinishedRecord,
-    HeaderRecord,
     Ledger,
     MemberRecord,
     Record,
+    RejectedRecord,
     TrialRecord,
-    read_ledger,
+    read_run,
 )
 from crest.measurement import Measurement
-from crest.pricing import price
+from crest.pricing import Execution, price
 from crest.search import policy as scoring
 from crest.search.evaluate import keep_execution, stored_execution
 from crest.search.setup import Setup, set_up
@@ -28,39 +30,42 @@ from crest.study import parse_study
 def reprice(run_folder: Path, output: Path) -> FinishedRecord:
     """Write a copy of a run whose prices, violations and front are those of today's models.
 
-    A trial that was refused before training stays refused: it has no error to be on a front with. Its reason says when
-    it would be feasible now.
+    The front is that of the members, which were verified on the backend. What was refused before training stays
+    refused, for it has no error to be on a front with; its reason says when it would be feasible now.
 
     Args:
-        run_folder: a run, finished or not.
+        run_folder: a finished run.
         output: folder of the repriced run; must not hold a ledger.
 
     Returns:
         The last record, with the front by today's models.
 
     Raises:
-        LedgerError: ``output`` holds a run already, or an execution of the run is gone.
+        LedgerError: the run is not finished, ``output`` holds a run already, or an execution of the run is gone.
     """
-    records = read_ledger(run_folder / LEDGER_NAME)
-    header = records[0]
-    if not isinstance(header, HeaderRecord):
-        raise LedgerError(f"{run_folder}: the ledger does not begin with a header")
+    header, records = read_run(run_folder)
+    if not isinstance(records[-1], FinishedRecord):
+        raise LedgerError(f"{run_folder}: this run is not finished", hint=f"crest resume {run_folder}")
     if (output / LEDGER_NAME).exists():
         raise LedgerError(f"{output}: holds a run already", hint="choose another folder with --output")
     setup = set_up(parse_study(header.study, source=str(run_folder), folder=Path(header.study_folder)))
     repricer = _Repricer(setup, run_folder, output)
+    repriced = [repricer.record(record) for record in records[1:-1]]
+    members = [record for record in repriced if isinstance(record, MemberRecord)]
+    finished = FinishedRecord(
+        trials=records[-1].trials,
+        front=scoring.front_of(members),
+        reason=f"repriced: {records[-1].reason}",
+        **stamp(),
+    )
+    # Nothing is written before everything is known: half a ledger would pass for an interrupted search.
     with Ledger(output / LEDGER_NAME) as ledger:
         ledger.begin(setup.plan().header())
-        trials = [ledger.append(repricer.trial(record)) for record in records if isinstance(record, TrialRecord)]
-        by_number = {trial.number: trial for trial in trials}
-        members: dict[int, MemberRecord] = {}
-        for record in records:
-            if isinstance(record, MemberRecord):
-                repriced = repricer.member(record, by_number[record.number])
-                members[record.number] = ledger.append(repriced)
-        front = scoring.front_of([members.get(trial.number, trial) for trial in trials])
-        reason = f"repriced from {run_folder.name}: {_last_reason(records)}"
-        return ledger.append(FinishedRecord(trials=len(trials), front=front, reason=reason, **stamp()))
+        for record in (*repriced, finished):
+            ledger.append(record)
+    for execution in repricer.executions.values():
+        keep_execution(output, execution)
+    return finished
 
 
 class _Repricer:
@@ -68,53 +73,61 @@ class _Repricer:
         self._setup = setup
         self._run_folder = run_folder
         self._output = output
+        self._trials: dict[int, TrialRecord] = {}
+        self.executions: dict[str, Execution] = {}
 
-    def trial(self, record: TrialRecord) -> TrialRecord:
-        """The trial at today's price."""
+    def record(self, record: Record) -> Record:
+        """A record at today's prices."""
+        if isinstance(record, TrialRecord):
+            self._trials[record.number] = self._trial(record)
+            return self._trials[record.number]
+        if isinstance(record, MemberRecord):
+            return self._member(record, self._trials[record.number])
+        assert isinstance(record, RejectedRecord)
+        return record
+
+    def _trial(self, record: TrialRecord) -> TrialRecord:
+        model = record.model and self._elsewhere(record.model)
         if record.price is None or record.profile_key is None:
-            return record
-        policy = self._setup.study.policy
+            return record.model_copy(update={"model": model})
         measurement = self._price(record.profile_key, record.quantization)
+        changes: dict[str, Any] = {"price": measurement, "model": model}
         metrics = {**record.metrics, **record.proxies, **measurement.metrics()}
         if record.state == "complete":
-            changes = {
-                "reason": scoring.describe_violations(policy.subject_to, metrics),
-                "objectives": scoring.objectives(policy, metrics),
-                "violations": scoring.violations(policy.subject_to, metrics),
-            }
-        else:
-            constraints = scoring.cost_constraints(policy)
-            broken = scoring.describe_violations(constraints, metrics)
-            if measurement.deadline_missed:
-                broken = f"misses the deadline of its schedule ({measurement.schedule})"
-            changes = {
-                "reason": broken or "keeps the constraints on cost by today's models, but was not trained",
-                "violations": scoring.violations(constraints, metrics),
-            }
-        return record.model_copy(update={"price": measurement, **changes})
+            changes |= self._scores(metrics, measurement)
+            subject_to = self._setup.study.policy.subject_to
+            changes["reason"] = scoring.describe_violations(subject_to, metrics, measurement)
+        elif record.state == "infeasible":
+            constraints = scoring.cost_constraints(self._setup.study.policy)
+            broken = scoring.describe_violations(constraints, metrics, measurement)
+            changes["reason"] = broken or "keeps the constraints on cost by today's models, but was not trained"
+            changes["violations"] = scoring.violations(constraints, metrics, measurement)
+        return record.model_copy(update=changes)
 
-    def member(self, record: MemberRecord, trial: TrialRecord) -> MemberRecord:
-        """The member at today's price."""
-        policy = self._setup.study.policy
+    def _member(self, record: MemberRecord, trial: TrialRecord) -> MemberRecord:
         measurement = self._price(record.profile_key, trial.quantization)
         metrics = {**record.metrics, **trial.proxies, **measurement.metrics()}
         return record.model_copy(
             update={
                 "measurement": measurement,
-                "objectives": scoring.objectives(policy, metrics),
-                "violations": scoring.violations(policy.subject_to, metrics),
                 "price_difference_pct": scoring.price_difference_pct(trial, measurement),
-                "files": {
-                    name: os.path.relpath(self._run_folder / path, self._output) for name, path in record.files.items()
-                },
+                "files": {name: self._elsewhere(path) for name, path in record.files.items()},
+                **self._scores(metrics, measurement),
             }
         )
 
+    def _scores(self, metrics: Mapping[str, float], measurement: Measurement) -> dict[str, Any]:
+        policy = self._setup.study.policy
+        return {
+            "objectives": scoring.objectives(policy, metrics),
+            "violations": scoring.violations(policy.subject_to, metrics, measurement),
+        }
+
     def _price(self, key: str, quantization: str) -> Measurement:
-        execution = stored_execution(self._run_folder, key)
-        keep_execution(self._output, execution)
-        return price(execution, self._setup.conditions(quantization))
+        if key not in self.executions:
+            self.executions[key] = stored_execution(self._run_folder, key)
+        return price(self.executions[key], self._setup.conditions(quantization))
 
-
-def _last_reason(records: list[Record]) -> str:
-    return next((record.reason for record in records if isinstance(record, FinishedRecord)), "unfinished")
+    def _elsewhere(self, path: str) -> str:
+        """A path of the run, as seen from the folder of the repriced one."""
+        return Path(os.path.relpath(self._run_folder / path, self._output)).as_posix()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -21,7 +22,7 @@ from crest.search import policy as scoring
 from crest.search.contracts import Evaluators, Priced, Proposal, Trained
 from crest.search.events import EpochEnded, OnEvent, TrialPriced, TrialStarted
 from crest.search.stamp import stamp
-from crest.study import Policy
+from crest.study import Constraint, Policy
 
 CANDIDATE_ERRORS: Final = (CapacityError, ModelError, ToolchainError, EmulationError, BackendError, TrainingError)
 """Errors that one candidate can cause; any other one ends the search."""
@@ -119,20 +120,26 @@ def _refused(draft: _Draft, priced: Priced) -> TrialRecord | None:
     draft.know(price=priced.measurement, proxies=finite, profile_key=priced.profile_key)
     constraints = scoring.cost_constraints(policy)
     if priced.measurement.deadline_missed:
-        judged = [item for item in constraints if item.metric in metrics]
-        return draft.record(
-            "infeasible",
-            reason=f"misses the deadline of its schedule ({priced.measurement.schedule})",
-            violations={scoring.DEADLINE: 1.0, **scoring.violations(judged, metrics)},
-        )
+        # What has no value cannot save a candidate that is late.
+        constraints = tuple(item for item in constraints if item.metric in metrics)
+        return _infeasible(draft, constraints, metrics, priced)
     needed = {*policy.minimize, *(item.metric for item in constraints)} & set(scoring.COST_METRICS)
     absent = scoring.absent_reason(sorted(needed), metrics, priced.measurement)
     if absent is not None:
         return draft.record("failed", reason=f"BackendError: {absent}")
-    broken = scoring.describe_violations(constraints, metrics)
-    if broken is not None:
-        return draft.record("infeasible", reason=broken, violations=scoring.violations(constraints, metrics))
+    if scoring.describe_violations(constraints, metrics, priced.measurement) is not None:
+        return _infeasible(draft, constraints, metrics, priced)
     return None
+
+
+def _infeasible(
+    draft: _Draft, constraints: Sequence[Constraint], metrics: Mapping[str, float], priced: Priced
+) -> TrialRecord:
+    return draft.record(
+        "infeasible",
+        reason=scoring.describe_violations(constraints, metrics, priced.measurement),
+        violations=scoring.violations(constraints, metrics, priced.measurement),
+    )
 
 
 def _scored(draft: _Draft, priced: Priced, trained: Trained) -> TrialRecord:
@@ -147,10 +154,10 @@ def _scored(draft: _Draft, priced: Priced, trained: Trained) -> TrialRecord:
         return draft.record("failed", reason=f"TrainingError: {absent}")
     return draft.record(
         "complete",
-        reason=scoring.describe_violations(policy.subject_to, metrics),
+        reason=scoring.describe_violations(policy.subject_to, metrics, priced.measurement),
         metrics=dict(trained.metrics),
         objectives=scoring.objectives(policy, metrics),
-        violations=scoring.violations(policy.subject_to, metrics),
+        violations=scoring.violations(policy.subject_to, metrics, priced.measurement),
         training=trained.summary,
         model=trained.model_path,
     )

@@ -45,7 +45,9 @@ class Continuous(Frozen):
 class Cadenced(Frozen):
     """One inference every period, sleep in between."""
 
-    period_ms: float | None = Field(default=None, gt=0, description="release period; by default the workload's own")
+    period_ms: float | None = Field(
+        default=None, gt=0, allow_inf_nan=False, description="release period; by default the workload's own"
+    )
     sleep: Literal["deep", "sleep"] = Field(default="deep", description="sleep state between two releases")
 
 
@@ -92,7 +94,7 @@ class SearchOptions(Frozen):
     trials: int = Field(default=40, ge=1, description="candidates to train; those refused before training come on top")
     epochs: int = Field(default=30, ge=1, description="most epochs of one training")
     patience: int = Field(default=8, ge=1, description="epochs without a better validation loss before training stops")
-    batch_size: int = Field(default=256, ge=1, description="windows in one training step")
+    batch_size: int = Field(default=256, ge=2, description="windows in one training step")
     learning_rate: float = Field(default=1e-3, gt=0, le=1, description="learning rate of the optimizer")
     batch: int = Field(
         default=2, ge=1, description="candidates proposed together; part of the result, whatever the number of workers"
@@ -128,7 +130,7 @@ class Study(Frozen):
     )
     reserve: Reserve = Field(default=Reserve(), description="what the rest of the application needs")
     battery_mah: float | None = Field(
-        default=None, gt=0, description="battery capacity, for the battery life in reports"
+        default=None, gt=0, allow_inf_nan=False, description="battery capacity, for the battery life in reports"
     )
     policy: Policy = Field(description="objectives and hard constraints")
     search: SearchOptions = Field(default=SearchOptions(), description="how long and how to search")

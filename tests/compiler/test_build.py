@@ -44,6 +44,13 @@ def test_memory_is_told_apart_by_owner():
     assert memory.arena_bytes == program.arena.size_bytes >= memory.arena_lower_bound_bytes == 300 + 40
     assert memory.flash_total_bytes == memory.weights_bytes + memory.code_bytes + memory.flash_harness_bytes
     assert memory.flash_bytes == memory.weights_bytes + memory.code_bytes
+    assert memory.ram_total_bytes > memory.arena_bytes + memory.stack_bytes + memory.ram_harness_bytes
+
+
+def test_owners_do_not_depend_on_where_the_cache_lies(tmp_path, monkeypatch):
+    before = build().memory
+    monkeypatch.setenv("CREST_CACHE", str(tmp_path / "harness_cache"))
+    assert build().memory == before
 
 
 @pytest.mark.parametrize("toolchain", ["zig", "gcc"])
@@ -78,7 +85,7 @@ def test_what_does_not_fit_is_refused_before_the_compiler_runs():
     with pytest.raises(CapacityError, match="flash of nano33ble"):
         check_static_fit(lowered, TARGET, TARGET.flash_available_bytes, 0)
     memory = build(dense_model()).memory
-    room = TARGET.ram_available_bytes - memory.ram_bytes - memory.ram_harness_bytes
+    room = TARGET.ram_available_bytes - memory.ram_total_bytes
     fits = memory.beside(flash_reserve_bytes=0, ram_reserve_bytes=room, workload_ram_bytes=0)
     check_fit(fits, TARGET)
     with pytest.raises(CapacityError):
@@ -94,6 +101,8 @@ def test_the_c_project_compiles_on_its_own(tmp_path):
     assert "crest_layer_mark" not in (tmp_path / "model.c").read_text()
     assert toolchain.identity in (tmp_path / "README.md").read_text()
     cmake = (tmp_path / "CMakeLists.txt").read_text()
+    options = next(line for line in cmake.splitlines() if line.startswith("target_compile_options"))
+    assert {"-O2", "-ffp-contract=off"} <= set(options.rstrip(")").split())
     assert all(flag in cmake for flag in toolchain.flags)
 
 

@@ -31,7 +31,7 @@ reserve: {ram_bytes: 1024, cpu_pct: 10}
 policy:
   minimize: [rmse_total, energy_per_window_uj]
   subject_to: [latency_ms <= 12, ram_bytes <= 12K]
-search: {trials: 6, epochs: 2, workers: WORKERS, seed: 3}
+search: {trials: 6, startup_trials: 2, epochs: 2, workers: WORKERS, seed: 3}
 """
 DEADLINE_S = 300
 
@@ -166,10 +166,6 @@ def test_a_corrected_model_reprices_without_building(undisturbed, tmp_path, monk
         assert record.metrics == before[number].metrics
 
 
-def priced(records):
-    return {r.number: r for r in records if isinstance(r, TrialRecord) and r.price}
-
-
 def load_cycle_model_factor():
     from crest.targets import load_target
 
@@ -197,4 +193,4 @@ def test_killed_at_three_random_moments_and_resumed(undisturbed, tmp_path):
     crest("resume", "runs/tiny", cache=undisturbed / "cache", cwd=tmp_path)
     assert content(records_of(tmp_path)) == content(records_of(undisturbed))
     front = json.loads((tmp_path / "runs" / "tiny" / "front.json").read_text())
-    assert front
+    assert front["front"]

@@ -12,6 +12,7 @@ from crest.errors import (
     DataError,
     EmulationError,
     LedgerError,
+    MissingExtraError,
     StudyError,
     ToolchainError,
     TrainingError,
@@ -317,7 +318,7 @@ def test_a_missed_deadline_is_infeasible(tmp_path):
     assert missed
     for trial in missed:
         assert trial.state == "infeasible"
-        assert trial.reason == "misses the deadline of its schedule (cadenced 200 ms)"
+        assert trial.reason.startswith("misses the deadline of its schedule (cadenced 200 ms)")
         assert trial.violations["deadline"] == 1.0
 
 
@@ -405,3 +406,35 @@ def test_when_no_member_holds_the_search_says_so(tmp_path):
 def test_the_ledger_is_plain_json_lines(finished_run):
     for line in (finished_run[0] / "ledger.jsonl").read_text().splitlines():
         assert set(json.loads(line)) == {"crc32", "record"}
+
+
+def test_a_member_that_misses_its_deadline_leaves_the_front(tmp_path):
+    """The deadline is a hard constraint on the final price, too."""
+
+    class LateFinisher:
+        def __init__(self, inner):
+            self.inner = inner
+            self.late: set[int] = set()
+
+        def finish(self, record):
+            finished = self.inner.finish(record)
+            if not self.late:
+                self.late.add(record.number)
+                late = finished.measurement.model_copy(update={"deadline_missed": True})
+                return dataclasses.replace(finished, measurement=late)
+            return finished
+
+    finisher = LateFinisher(Stub())
+    finished = run_stub(make_plan(), tmp_path, finisher=finisher)
+    assert finisher.late and not finisher.late & set(finished.front)
+
+
+def broken_evaluators():
+    raise MissingExtraError("nothing is installed", hint="install it")
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_evaluators_that_cannot_be_built_say_why(tmp_path, workers):
+    with pytest.raises(MissingExtraError, match="nothing is installed") as caught:
+        run_stub(make_plan(workers=workers), tmp_path, evaluators=broken_evaluators)
+    assert caught.value.hint == "install it"

@@ -39,11 +39,16 @@ def test_constraints_on_cost_are_told_from_those_on_error():
 def test_violations_are_named_by_the_constraint_and_described_with_numbers():
     constraints = [Constraint.parse("latency_ms <= 200"), Constraint.parse("duty_cycle >= 0.5")]
     metrics = {"latency_ms": 300.0, "duty_cycle": 0.75}
-    found = scoring.violations(constraints, metrics)
+    price = measurement(1.0)
+    found = scoring.violations(constraints, metrics, price)
     assert found == {"latency_ms <= 200": 0.5, "duty_cycle >= 0.5": -0.5}
     assert not scoring.is_feasible(found)
-    assert scoring.describe_violations(constraints, metrics) == "latency_ms is 300, which breaks latency_ms <= 200"
-    assert scoring.describe_violations(constraints, {"latency_ms": 200.0, "duty_cycle": 0.5}) is None
+    too_slow = "latency_ms is 300, which breaks latency_ms <= 200"
+    assert scoring.describe_violations(constraints, metrics, price) == too_slow
+    assert scoring.describe_violations(constraints, {"latency_ms": 200.0, "duty_cycle": 0.5}, price) is None
+    late = measurement(1.0, missed=True)
+    assert not scoring.is_feasible(scoring.violations([], {}, late))
+    assert "misses the deadline" in (scoring.describe_violations([], {}, late) or "")
 
 
 def test_an_absent_metric_gives_its_reason():
