@@ -96,3 +96,9 @@ class MissingExtraError(CrestError):
     """An optional part of CREST that is not installed."""
 
     exit_code = 13
+
+
+class OutputError(CrestError):
+    """A file or folder that cannot be written."""
+
+    exit_code = 14

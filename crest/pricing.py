@@ -81,6 +81,9 @@ class Pricing:
         self, conditions: Conditions, backend: Backend, toolchain: ToolchainName = "zig", use_cache: bool = True
     ) -> None:
         self.conditions = conditions
+        # A missing model should be known before anything is built.
+        load_cycle_model(conditions.target)
+        load_energy_model(conditions.target).states(conditions.clock_mhz, conditions.target.code_region)
         self._backend = backend
         self._toolchain = target_toolchain(toolchain, conditions.target)
         self._use_cache = use_cache

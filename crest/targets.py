@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import difflib
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Final, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, PrivateAttr, model_validator
 
 from crest.assets import asset_path
 from crest.errors import AssetError, StudyError
@@ -14,31 +14,26 @@ from crest.frozen import Frozen
 from crest.yaml_io import load_yaml, validate
 
 CoreName = Literal["cortex-m0plus", "cortex-m4", "cortex-m7"]
+_FPUS: Final[dict[str, tuple[str, ...]]] = {
+    "cortex-m0plus": ("none",),
+    "cortex-m4": ("none", "single"),
+    "cortex-m7": ("none", "single", "double"),
+}
 RegionKind = Literal["flash", "sram", "itcm", "dtcm"]
 
 
 class Region(Frozen):
-    """A memory region: ``wait_states`` by the highest clock (MHz) at which each number still holds."""
+    """A memory region."""
 
     name: str
     kind: RegionKind
     base: int
     size_bytes: int = Field(gt=0)
-    wait_states: dict[float, int] = {}
 
     @property
     def end(self) -> int:
         """First address behind the region."""
         return self.base + self.size_bytes
-
-    def wait_states_at(self, clock_mhz: float) -> int:
-        """Wait states needed at a clock; 0 where the region declares none."""
-        for limit_mhz, wait_states in sorted(self.wait_states.items()):
-            if clock_mhz <= limit_mhz:
-                return wait_states
-        if self.wait_states:
-            raise AssetError(f"region {self.name}: no wait states declared for {clock_mhz} MHz")
-        return 0
 
 
 class Peripheral(Frozen):
@@ -87,7 +82,7 @@ class Target(Frozen):
     mcu: str
     core: CoreName
     fpu: Literal["none", "single", "double"]
-    clock_mhz: tuple[float, ...] = Field(min_length=1)
+    clock_mhz: tuple[Annotated[float, Field(gt=0, allow_inf_nan=False)], ...] = Field(min_length=1)
     supply: Supply
     regions: tuple[Region, ...]
     code_region: str
@@ -100,10 +95,25 @@ class Target(Frozen):
     firmware_board: str
     sources: Sources
 
+    _folder: Path | None = PrivateAttr(default=None)
+
+    @property
+    def folder(self) -> Path | None:
+        """Where the target's file lies, for a target of the user's; None for one that ships."""
+        return self._folder
+
     @model_validator(mode="after")
-    def _names_resolve(self) -> Target:
-        for name in (self.code_region, self.data_region):
-            self.region(name)
+    def _consistent(self) -> Target:
+        for name, reserved in (
+            (self.code_region, self.reserved_flash_bytes),
+            (self.data_region, self.reserved_ram_bytes),
+        ):
+            if reserved >= self.region(name).size_bytes:
+                raise ValueError(f"region {name!r} is smaller than what is reserved of it")
+        if self.fpu not in _FPUS[self.core]:
+            raise ValueError(f"a {self.core} has no FPU {self.fpu!r} (one of {', '.join(_FPUS[self.core])})")
+        if not asset_path("firmware", "boards").joinpath(self.firmware_board).is_dir():
+            raise ValueError(f"firmware_board: there is no folder firmware/boards/{self.firmware_board}")
         if self.uart not in self.peripherals:
             raise ValueError(f"uart {self.uart!r} is not among the peripherals")
         return self
@@ -135,11 +145,6 @@ class Target(Frozen):
         """RAM left beside what the vendor reserves."""
         return self.ram.size_bytes - self.reserved_ram_bytes
 
-    @property
-    def has_dsp(self) -> bool:
-        """Whether the core executes the DSP extension (SMLAD and friends)."""
-        return self.core != "cortex-m0plus"
-
 
 def target_names() -> list[str]:
     """Names of all targets that ship, sorted."""
@@ -154,13 +159,16 @@ def load_target(name_or_path: str) -> Target:
         AssetError: the file is malformed.
     """
     path = Path(name_or_path)
-    if path.suffix != ".yaml":
-        names = target_names()
-        if name_or_path not in names:
-            close = difflib.get_close_matches(name_or_path, names, n=1)
-            raise StudyError(
-                f"unknown target {name_or_path!r}" + (f"; did you mean {close[0]!r}?" if close else ""),
-                hint=f"targets: {', '.join(names)}; or give the path of a .yaml",
-            )
-        path = asset_path("emulation", "targets", f"{name_or_path}.yaml")
+    if path.suffix == ".yaml":
+        target = validate(load_yaml(path, AssetError), Target, str(path), AssetError)
+        target._folder = path.resolve().parent
+        return target
+    names = target_names()
+    if name_or_path not in names:
+        close = difflib.get_close_matches(name_or_path, names, n=1)
+        raise StudyError(
+            f"unknown target {name_or_path!r}" + (f"; did you mean {close[0]!r}?" if close else ""),
+            hint=f"targets: {', '.join(names)}; or give the path of a .yaml",
+        )
+    path = asset_path("emulation", "targets", f"{name_or_path}.yaml")
     return validate(load_yaml(path, AssetError), Target, str(path), AssetError)

@@ -75,6 +75,9 @@ class Decoder:
         self._pending.clear()
         if not coded:
             return None
+        if len(coded) > _MAX_CODED:
+            self.dropped += 1
+            return None
         try:
             raw = bytes(cobs.decode(coded))
         except cobs.DecodeError:

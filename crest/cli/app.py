@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 
 import typer
+from rich.markup import escape
 
 from crest.cli import compiling, measuring, runs, searching, studying
 from crest.cli.console import errors
@@ -26,14 +27,7 @@ def main() -> None:
     try:
         app()
     except CrestError as exc:
-        errors.print(f"[bold red]error:[/] {_escape(exc.message)}", highlight=False)
+        errors.print(f"[bold red]error:[/] {escape(exc.message)}", highlight=False)
         if exc.hint:
-            errors.print(f"[bold]hint:[/] {_escape(exc.hint)}", highlight=False)
+            errors.print(f"[bold]hint:[/] {escape(exc.hint)}", highlight=False)
         sys.exit(exc.exit_code)
-    except KeyboardInterrupt:
-        errors.print("interrupted; nothing recorded is lost")
-        sys.exit(130)
-
-
-def _escape(text: str) -> str:
-    return text.replace("[", "\\[")

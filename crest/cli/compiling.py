@@ -11,6 +11,7 @@ from crest.backends.emulated import EmulatedBackend
 from crest.cli.console import results
 from crest.cli.options import Model, TargetOption, ToolchainOption, read_model
 from crest.compiler.project import write_c_project
+from crest.errors import OutputError
 from crest.pricing import Conditions, Pricing, Reserve
 from crest.schedule import Continuous
 from crest.targets import load_target
@@ -36,14 +37,19 @@ def compile_model(
     conditions = Conditions(board, Continuous(), Reserve(), max(board.clock_mhz))
     pricing = Pricing(conditions, EmulatedBackend(), toolchain.value)
     program = pricing.build(read_model(model))
-    write_c_project(program, pricing.toolchain, output)
+    try:
+        write_c_project(program, pricing.toolchain, output)
+        if elf:
+            (output / "firmware.elf").write_bytes(program.elf)
+    except OSError as exc:
+        raise OutputError(f"{output}: cannot be written: {exc.strerror}") from exc
     results.print(
         f"C project in {output}: weights {program.memory.weights_bytes} B, code {program.memory.code_bytes} B, "
-        f"arena {program.memory.arena_bytes} B, stack {program.memory.stack_bytes} B"
+        f"arena {program.memory.arena_bytes} B, stack {program.memory.stack_bytes} B",
+        markup=False,
     )
     for record in program.removed:
         for text in record.removed:
-            results.print(f"  {record.name}: {text}", highlight=False)
+            results.print(f"  {record.name}: {text}", highlight=False, markup=False)
     if elf:
-        (output / "firmware.elf").write_bytes(program.elf)
-        results.print(f"measuring firmware in {output / 'firmware.elf'}, SHA-256 {program.elf_sha256}")
+        results.print(f"measuring firmware in {output / 'firmware.elf'}, SHA-256 {program.elf_sha256}", markup=False)

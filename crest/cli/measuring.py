@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from crest.backends.emulated import EmulatedBackend
-from crest.cli.console import results
+from crest.cli.console import results, write_output
 from crest.cli.options import Model, TargetOption, ToolchainOption, read_model
 from crest.energy import load_energy_model
 from crest.errors import AssetError
@@ -46,7 +46,7 @@ def measure(
     schedule: Annotated[ScheduleOption, typer.Option(help="Back to back, or one inference every period.")] = (
         ScheduleOption.continuous
     ),
-    period_ms: Annotated[float, typer.Option(min=0.001, help="Period of the cadenced schedule.")] = 200.0,
+    period_ms: Annotated[float, typer.Option(min=0.001, max=1e9, help="Period of the cadenced schedule.")] = 200.0,
     sleep: Annotated[SleepOption, typer.Option(help="State between two inferences.")] = SleepOption.deep,
     toolchain: Annotated[ToolchainOption, typer.Option(help="Compiler.")] = ToolchainOption.zig,
     engine: Annotated[str, typer.Option(help="Emulator that runs the firmware.")] = "unicorn",
@@ -68,7 +68,7 @@ def measure(
     pricing = Pricing(Conditions(board, when, reserve, max(board.clock_mhz)), EmulatedBackend(engine), toolchain.value)
     measurement = pricing.price(pricing.run(pricing.build(graph)))
     if json_file is not None:
-        json_file.write_text(measurement.model_dump_json(indent=2) + "\n", encoding="utf-8")
+        write_output(json_file, measurement.model_dump_json(indent=2) + "\n")
     results.print(measurement_table(measurement, _extra_rows(measurement, board, when, battery_mah)))
 
 

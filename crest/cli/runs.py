@@ -76,4 +76,4 @@ def _write(run: Path) -> None:
     volt = load_energy_model(load_target(study.target)).conditions.volt
     files = write_report(run, records, supply_volt=volt)
     results.print(front_table(records))
-    results.print("\n".join(str(path) for path in files.values()), highlight=False, soft_wrap=True)
+    results.print("\n".join(str(path) for path in files.values()), highlight=False, markup=False, soft_wrap=True)

@@ -61,9 +61,14 @@ def _run(study: Study, folder: Path) -> None:
     setup = set_up(study)
     plan = setup.plan()
     make = partial(make_evaluators, study.model_dump(mode="json"), study.folder, folder)
-    with SearchDisplay(study.search.trials) as display:
-        run_search(plan, folder, make, StudyFinisher(setup, folder), display.on_event)
+    try:
+        with SearchDisplay(study.search.trials) as display:
+            run_search(plan, folder, make, StudyFinisher(setup, folder), display.on_event)
+    except KeyboardInterrupt:
+        errors.print(f"interrupted; nothing recorded is lost: crest resume {folder}", markup=False)
+        raise typer.Exit(130) from None
     _, records = read_run(folder)
     files = write_report(folder, records, supply_volt=load_energy_model(setup.target).conditions.volt)
     results.print(front_table(records))
-    results.print(f"run folder: {folder}; open {files['report.html']}", highlight=False, soft_wrap=True)
+    where = f"run folder: {folder}; open {files['report.html']}"
+    results.print(where, highlight=False, markup=False, soft_wrap=True)

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from crest.cli.console import results
+from crest.cli.console import results, write_output
 from crest.study import study_schema
 
 
@@ -32,4 +32,4 @@ def schema(
     if output is None:
         results.out(text, highlight=False)
     else:
-        output.write_text(text + "\n", encoding="utf-8")
+        write_output(output, text + "\n")

@@ -7,6 +7,7 @@ import io
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -40,18 +41,22 @@ class Lowered:
     removed: tuple[PassRecord, ...]
     calls: tuple[KernelCall | None, ...]
     arena: ArenaPlan
-    sources: Sources
     model_id: bytes
+
+    @cached_property
+    def sources(self) -> Sources:
+        """The C sources; written when first asked for, for a model that does not fit needs none."""
+        return emit(self.graph, self.calls, self.arena, self.model_id)
 
 
 def lower_graph(imported: Graph) -> Lowered:
-    """Run the passes, plan the memory and write the C sources."""
+    """Run the passes, choose the kernels and plan the memory."""
     graph, removed = run_passes(imported)
     calls = tuple(lower(graph, op) for op in graph.operators)
     scratch = {p: call.scratch_bytes for p, call in enumerate(calls) if call is not None and call.scratch_bytes}
     arena = plan_arena(graph, scratch)
     model_id = _content_hash(imported).digest()[:8]
-    return Lowered(imported, graph, removed, calls, arena, emit(graph, calls, arena, model_id), model_id)
+    return Lowered(imported, graph, removed, calls, arena, model_id)
 
 
 def check_static_fit(lowered: Lowered, target: Target, extra_flash_bytes: int, extra_ram_bytes: int) -> None:

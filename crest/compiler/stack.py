@@ -16,6 +16,7 @@ from elftools.elf.elffile import ELFFile
 
 from crest.errors import ToolchainError
 
+_NOP: Final = b"\x00\xbf"
 _CONSTANT_FRAME: Final = re.compile(r"sp(?:, sp)?, #(0x[0-9a-f]+|\d+)$")
 _STORE_BELOW: Final = re.compile(r"\[sp, #-(0x[0-9a-f]+|\d+)\]!")
 _BRANCH: Final = re.compile(r"(bl?(eq|ne|hs|cs|lo|cc|mi|pl|vs|vc|hi|ls|ge|lt|gt|le)?|blx|cbn?z)$")
@@ -47,19 +48,32 @@ def stack_bound_bytes(elf: ELFFile, function: str) -> int:
 
 
 def _functions(elf: ELFFile) -> dict[int, tuple[str, bytes]]:
-    """Code of every function symbol by address."""
+    """Code of every function symbol by address; literal pools and jump tables are blanked out."""
+    symbols = [symbol for symbol in elf.get_section_by_name(".symtab").iter_symbols() if _in_section(symbol)]
     found: dict[int, tuple[str, bytes]] = {}
-    for symbol in elf.get_section_by_name(".symtab").iter_symbols():
-        if symbol["st_info"]["type"] != "STT_FUNC" or not isinstance(symbol["st_shndx"], int):
+    for symbol in symbols:
+        address, size = symbol["st_value"] & ~1, symbol["st_size"]
+        if symbol["st_info"]["type"] != "STT_FUNC" or not size or address in found:
             continue
         section = elf.get_section(symbol["st_shndx"])
-        address = symbol["st_value"] & ~1
         start = address - section["sh_addr"]
-        size = symbol["st_size"]
-        code = section.data()[start : start + size]
-        if size and address not in found:
-            found[address] = (symbol.name, code)
+        code = bytearray(section.data()[start : start + size])
+        _blank_data(code, address, [s for s in symbols if s["st_shndx"] == symbol["st_shndx"]])
+        found[address] = (symbol.name, bytes(code))
     return found
+
+
+def _in_section(symbol: Any) -> bool:
+    return isinstance(symbol["st_shndx"], int)
+
+
+def _blank_data(code: bytearray, address: int, symbols: list[Any]) -> None:
+    """Write NOPs over what the mapping symbols ($t code, $d data) call data."""
+    marks = sorted({(s["st_value"] & ~1, s.name[:2]) for s in symbols if s.name.startswith(("$t", "$d"))})
+    for (begin, kind), (end, _) in zip(marks, [*marks[1:], (address + len(code), "")], strict=True):
+        first, last = max(begin, address) - address, min(end, address + len(code)) - address
+        if kind == "$d" and first < last:
+            code[first:last] = _NOP * ((last - first) // 2)
 
 
 @cache

@@ -17,16 +17,17 @@ def load_energy_model(target: Target, boundary: Boundary = "mcu_rail", path: Pat
     Args:
         target: the board.
         boundary: ``mcu_rail`` (what a battery on the MCU's rail sees) or ``whole_board``.
-        path: a file of the user's instead of ``energy_models/<target>.yaml``.
+        path: a file of the user's instead of ``energy_models/<target>.yaml``; a target of the user's is looked up as
+            ``<target>.energy.yaml`` beside its own file first.
 
     Raises:
         AssetError: no such file, a malformed one, one of another board, or none for this boundary and supply.
     """
-    path = path or asset_path("energy_models") / f"{target.name}.yaml"
+    path = path or _default_path(target)
     if not path.exists():
         raise AssetError(
             f"target {target.name!r} has no energy model: {path} does not exist",
-            hint="write one, fit one with `crest calibrate`, or leave energy out of the policy",
+            hint=f"write one, as {target.name}.energy.yaml beside a target of yours; energy_models/ has examples",
         )
     models = validate(load_yaml(path, AssetError), EnergyModelFile, str(path), AssetError).models
     if models[0].target != target.name:
@@ -42,6 +43,11 @@ def load_energy_model(target: Target, boundary: Boundary = "mcu_rail", path: Pat
         f" target {target.name!r}",
         hint=f"it holds {have}; a model is never used outside of its conditions",
     )
+
+
+def _default_path(target: Target) -> Path:
+    beside = target.folder / f"{target.name}.energy.yaml" if target.folder else None
+    return beside if beside and beside.exists() else asset_path("energy_models") / f"{target.name}.yaml"
 
 
 def _holds_for(model: EnergyModel, target: Target) -> bool:

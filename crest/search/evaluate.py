@@ -147,7 +147,7 @@ def training_seed(study_seed: int, number: int) -> int:
 
 
 def keep_execution(run_folder: Path, execution: Execution) -> None:
-    """Keep an execution with the run, so that it can be repriced anywhere."""
+    """Keep an execution with the run, so that it can be repriced without building or running it again."""
     path = _execution_path(run_folder, execution.key)
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -8,6 +8,7 @@ import sys
 
 import pytest
 
+from crest.assets import asset_path
 from tests.models_small import dense_model
 from tests.tflite_writer import OpSpec, TensorSpec, write_tflite
 
@@ -100,6 +101,54 @@ def test_a_damaged_ledger_is_refused_and_kept(tmp_path):
     done = crest("show", run, cwd=tmp_path)
     assert done.returncode == 11 and "ledger.jsonl" in done.stderr
     assert (run / "ledger.jsonl").read_bytes() == b"garbage\nmore\n"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["measure", "m.tflite", "--target", "nano33ble", "--json", "absent/x.json"],
+        ["schema", "-o", "absent/x.json"],
+        ["compile", "m.tflite", "--target", "nano33ble", "-o", "m.tflite"],
+    ],
+)
+def test_what_cannot_be_written_is_named(tmp_path, arguments):
+    (tmp_path / "m.tflite").write_bytes(dense_model())
+    done = crest(*arguments, cwd=tmp_path)
+    assert done.returncode == 14 and "cannot be written" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (("fpu: single", "fpu: double"), "a cortex-m4 has no FPU 'double'"),
+        (("clock_mhz: [64]", "clock_mhz: [0]"), "clock_mhz.0"),
+        (("firmware_board: nano33ble", "firmware_board: none"), "no folder firmware/boards/none"),
+        (("reserved_flash_bytes: 0x10000", "reserved_flash_bytes: 0x200000"), "smaller than what is reserved"),
+        (("name: nano33ble", "name: mine"), "target 'mine' has no energy model"),
+    ],
+)
+def test_a_malformed_target_of_the_users(tmp_path, change, words):
+    text = asset_path("emulation", "targets", "nano33ble.yaml").read_text()
+    assert change[0] in text
+    (tmp_path / "board.yaml").write_text(text.replace(*change, 1))
+    (tmp_path / "m.tflite").write_bytes(dense_model())
+    done = crest("measure", "m.tflite", "--target", "board.yaml", cwd=tmp_path, CREST_CACHE=str(tmp_path / "cache"))
+    assert done.returncode == 4 and words in done.stderr
+    assert not (tmp_path / "cache" / "objects").exists()
+
+
+def test_a_target_of_the_users_with_its_energy_model_beside_it(tmp_path):
+    for source, name in (
+        ("emulation/targets/nano33ble.yaml", "mine.yaml"),
+        ("energy_models/nano33ble.yaml", "mine.energy.yaml"),
+    ):
+        text = asset_path(*source.split("/")).read_text()
+        (tmp_path / name).write_text(
+            text.replace("name: nano33ble", "name: mine").replace("target: nano33ble", "target: mine")
+        )
+    (tmp_path / "m.tflite").write_bytes(dense_model())
+    done = crest("measure", "m.tflite", "--target", "mine.yaml", cwd=tmp_path)
+    assert done.returncode == 0 and "mine at 64 MHz" in done.stdout
 
 
 def test_no_such_run(tmp_path):
