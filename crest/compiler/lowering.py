@@ -8,13 +8,23 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from crest.compiler.fixed_point import activation_range_float, activation_range_int8, quantize_multiplier
+from crest.compiler.fixed_point import (
+    INT8_MIN,
+    activation_range_float,
+    activation_range_int8,
+    quantize_multiplier,
+    requantize,
+)
 from crest.compiler.graph import ELEMENT_BYTES, Graph, Operator, Tensor, output_channels
 from crest.compiler.kernel_call import Constant, KernelCall, c_float, window_fields
 from crest.compiler.lowering_averages import average_pool, max_pool, mean_f32, mean_s8, softmax_f32, softmax_s8
 from crest.errors import ModelError
 
 _ADD_LEFT_SHIFT: Final = 20
+# Far beyond what is left of a value when it is clamped to int8.
+_UNIT_LIMIT: Final = 1 << 16
+# What a sum, shifted to the left where its channel asks for it, must stay below.
+_SUM_LIMIT: Final = 1 << 30
 
 
 def lower(graph: Graph, op: Operator) -> KernelCall | None:
@@ -47,17 +57,23 @@ def _channels(graph: Graph, op: Operator) -> NDArray[np.int64]:
     source, filters, out = (graph.tensors[i] for i in (op.inputs[0], op.inputs[1], op.outputs[0]))
     assert filters.data is not None
     units = output_channels(op.kind, filters)
-    sums = (
-        np.moveaxis(filters.data, 3 if op.kind == "DEPTHWISE_CONV_2D" else 0, 0)
-        .reshape(units, -1)
-        .sum(axis=1, dtype=np.int64)
-    )
-    bias = _bias(graph, op, units, "int32").astype(np.int64) - source.zero_point * sums
-    # The kernels add modulo 2**32, as the reference does.
-    bias = (bias + (1 << 31)) % (1 << 32) - (1 << 31)
+    by_unit = np.moveaxis(filters.data, 3 if op.kind == "DEPTHWISE_CONV_2D" else 0, 0).reshape(units, -1)
+    weights = by_unit.astype(np.int64)
+    bias = _bias(graph, op, units, "int32").astype(np.int64) - source.zero_point * weights.sum(axis=1)
     factors = [source.scale * scale / out.scale for scale in _filter_scales(filters, units)]
     requantization = np.array([quantize_multiplier(factor) for factor in factors], dtype=np.int64).reshape(units, 2)
+    for unit in np.flatnonzero(~weights.any(axis=1)):
+        bias[unit], *requantization[unit] = _constant_channel(int(bias[unit]), *map(int, requantization[unit]))
+    largest = np.abs(bias) + -INT8_MIN * np.abs(weights).sum(axis=1)
+    if (largest >= _SUM_LIMIT >> np.maximum(requantization[:, 1], 0)).any():
+        raise ModelError(f"{graph.name}: {op.kind} {out.name}: sums beyond the range that requantization is exact for")
     return np.column_stack([bias, requantization])
+
+
+def _constant_channel(bias: int, multiplier: int, shift: int) -> tuple[int, int, int]:
+    """A channel without weights, whose scale means nothing, as a bias in units of the output and a factor of 1."""
+    value = requantize(bias, multiplier, shift)
+    return max(min(value, _UNIT_LIMIT), -_UNIT_LIMIT), 1 << 30, 1
 
 
 def _weighted_s8(graph: Graph, op: Operator, window: dict[str, int]) -> dict[str, Any]:

@@ -13,7 +13,8 @@ void crest_layer_mark(uint32_t layer);
 #endif
 
 /* Requantization of one output channel. The input zero point is folded into the bias:
- * bias = original bias - input zero point * sum of the channel's weights. */
+ * bias = original bias - input zero point * sum of the channel's weights. No sum of the channel, shifted to the left where
+ * shift is positive, may reach 2^30. */
 typedef struct {
   int32_t bias;
   int32_t multiplier; /* Q31 */

@@ -6,6 +6,9 @@
 #include "finish_s8.h"
 #include "memory_ops.h"
 
+/* Inlined into their caller, these loops would share the registers with its variables, and spill. */
+#define OWN_FRAME __attribute__((noinline))
+
 typedef struct {
   const int8_t *base;     /* what the offsets count from, at channel 0 */
   const int32_t *offsets; /* of each tap */
@@ -20,7 +23,7 @@ static int32_t one_sum(const taps *t, int32_t from, const int8_t *w, int32_t pit
 }
 
 /* Output channel c from input channel c. */
-static void same_channels(const crest_conv2d_s8_params *p, const taps *t, int8_t *out) {
+OWN_FRAME static void same_channels(const crest_conv2d_s8_params *p, const taps *t, int8_t *out) {
   const int32_t channels = p->window.out_c;
   const crest_channel *channel = p->channels;
   int32_t c = 0;
@@ -76,7 +79,7 @@ static void more_channels(const crest_conv2d_s8_params *p, const taps *t, int8_t
 }
 
 /* Offsets of the taps of a patch that reaches beyond the input, from the input's first element. */
-static void border_offsets(const crest_window *w, int32_t top, int32_t left, int32_t padding, int32_t *offset) {
+OWN_FRAME static void border_offsets(const crest_window *w, int32_t top, int32_t left, int32_t padding, int32_t *offset) {
   for (int32_t i = 0; i < w->k_h; i++) {
     const int32_t y = top + i * w->dilation_h;
     for (int32_t j = 0; j < w->k_w; j++) {

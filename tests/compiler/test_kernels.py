@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from crest.compiler.build import lower_graph
+from crest.compiler.importer import import_tflite
+from crest.errors import ModelError
 from tests.kernel_cases import CASES, activations, check, convolutions, scales, seeds, weighted_model, zero_points
 from tests.tflite_writer import OpSpec, TensorSpec, write_tflite
 
@@ -126,3 +130,28 @@ def test_pad_and_strided_slice_move_the_right_elements(seed, data, dtype):
         OpSpec("STRIDED_SLICE", [2, 3, 4, 5], [6], version=2),
     ]
     check(write_tflite(tensors, ops, [0], [6]), seed)
+
+
+def test_a_channel_without_weights_keeps_its_bias_whatever_its_scale():
+    """Converters give dead channels scales that mean nothing, and biases beyond 2**30 in units of them."""
+    filters = np.zeros((3, 1, 1, 2), np.int8)
+    filters[1] = 5
+    tensors = [
+        TensorSpec((1, 2, 2, 2), scale=[0.02], zero_point=[-3]),
+        TensorSpec(filters.shape, data=filters, scale=[1e-10, 0.01, 1e-9]),
+        TensorSpec((3,), "int32", data=np.array([2**31 - 1, 100, -(2**30)], np.int32), scale=[2e-12, 2e-4, 2e-11]),
+        TensorSpec((1, 2, 2, 3), scale=[0.0005], zero_point=[4]),
+    ]
+    check(write_tflite(tensors, [OpSpec("CONV_2D", [0, 1, 2], [3], version=3)], [0], [3]), 0)
+
+
+def test_sums_that_requantization_is_not_exact_for_are_refused():
+    tensors = [
+        TensorSpec((1, 4), scale=[0.02], zero_point=[0]),
+        TensorSpec((1, 4), data=np.ones((1, 4), np.int8), scale=[0.01]),
+        TensorSpec((1,), "int32", data=np.array([2**30], np.int32), scale=[2e-4]),
+        TensorSpec((1, 1), scale=[0.05], zero_point=[0]),
+    ]
+    model = write_tflite(tensors, [OpSpec("FULLY_CONNECTED", [0, 1, 2], [3], version=4)], [0], [3])
+    with pytest.raises(ModelError, match="FULLY_CONNECTED t3: sums beyond the range"):
+        lower_graph(import_tflite(model))
