@@ -20,7 +20,7 @@ def test_conv2d_int8_is_bit_exact(case):
     check(*case)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(convolutions(depthwise=True))
 def test_depthwise_int8_is_bit_exact(case):
     check(*case)
@@ -155,3 +155,21 @@ def test_sums_that_requantization_is_not_exact_for_are_refused():
     model = write_tflite(tensors, [OpSpec("FULLY_CONNECTED", [0, 1, 2], [3], version=4)], [0], [3])
     with pytest.raises(ModelError, match="FULLY_CONNECTED t3: sums beyond the range"):
         lower_graph(import_tflite(model))
+
+
+def test_a_pad_folds_into_a_depthwise_convolution_that_still_equals():
+    rng = np.random.default_rng(0)
+    quantized = {"scale": [0.02], "zero_point": [-7]}
+    tensors = [
+        TensorSpec((1, 5, 4, 6), **quantized),
+        TensorSpec((4, 2), "int32", data=np.array([[0, 0], [1, 2], [2, 1], [0, 0]], np.int32)),
+        TensorSpec((1, 8, 7, 6), **quantized),
+        TensorSpec((1, 3, 3, 6), data=rng.integers(-127, 128, (1, 3, 3, 6), dtype=np.int8), scale=[0.01], axis=3),
+        TensorSpec((6,), "int32", data=rng.integers(-500, 500, 6).astype(np.int32), scale=[2e-4]),
+        TensorSpec((1, 3, 3, 6), scale=[0.05], zero_point=[3]),
+    ]
+    options = {"padding": 1, "stride_h": 2, "stride_w": 2, "multiplier": 1}
+    ops = [OpSpec("PAD", [0, 1], [2], version=2), OpSpec("DEPTHWISE_CONV_2D", [2, 3, 4], [5], options, version=3)]
+    model = write_tflite(tensors, ops, [0], [5])
+    assert lower_graph(import_tflite(model)).graph.histogram() == {"DEPTHWISE_CONV_2D": 1}
+    check(model, 0)

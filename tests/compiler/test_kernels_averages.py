@@ -40,7 +40,7 @@ def pools(draw):
     return tensors, options
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(seeds, pools())
 def test_average_pool_equals(seed, case):
     tensors, options = case
@@ -54,7 +54,7 @@ def test_max_pool_with_padding_equals(seed, case):
     check(write_tflite(tensors, [OpSpec("MAX_POOL_2D", [0], [1], options, version=2)], [0], [1]), seed)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(
     seeds, st.tuples(st.integers(1, 20), st.integers(1, 20), st.integers(1, 9)),
     st.sampled_from([(1, 2), (2, 1), (-3, -2), (1,), (2,), (3,), (1, 2, 3)]), st.booleans(), dtypes, zero_points,
@@ -80,7 +80,7 @@ def test_mean_equals(seed, sizes, axes, keep_dims, dtype, in_zp, out_zp):
     check(write_tflite(tensors, [op], [0], [2]), seed)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(seeds, st.integers(1, 4), st.integers(1, 40), st.sampled_from([1.0, 1.0, 0.5, 2.0]), dtypes, zero_points)
 def test_softmax_equals(seed, rows, depth, beta, dtype, in_zp):
     rng = np.random.default_rng(seed)
