@@ -5,17 +5,19 @@ from __future__ import annotations
 import argparse
 import json
 import platform
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib.metadata import version
 from pathlib import Path
 
 
-def options(description: str) -> argparse.Namespace:
-    """The options that every benchmark takes."""
+def options(description: str, extend: Callable[[argparse.ArgumentParser], None] | None = None) -> argparse.Namespace:
+    """The options that every benchmark takes, and those that one adds."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--quick", action="store_true", help="a bounded part, for CI")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--json", type=Path, help="write figures and environment here")
+    if extend is not None:
+        extend(parser)
     return parser.parse_args()
 
 

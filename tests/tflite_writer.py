@@ -11,7 +11,13 @@ import tflite
 _TYPES = {"int8": tflite.TensorType.INT8, "int32": tflite.TensorType.INT32, "float32": tflite.TensorType.FLOAT32}
 _ACTIVATIONS = {"none": 0, "relu": 1, "relu6": 3}
 # A value equal to its default is left out of the file; these defaults occur in no test.
-_NEVER = {"Int8": -128, "Uint8": 255, "Int32": 2**30, "Uint32": 2**30}
+_NEVER = {"Int8": -128, "Uint8": 255, "Int32": 2**30, "Uint32": 2**30, "Float32": -1.0}
+_CASTS = {"Float32": float}
+_POOL = (
+    "Pool2DOptions",
+    ((0, "Int8", "padding", 1), (1, "Int32", "stride_w", 1), (2, "Int32", "stride_h", 1),
+     (3, "Int32", "filter_w", 1), (4, "Int32", "filter_h", 1), (5, "Int8", "activation", 0)),
+)  # fmt: skip
 # Operator: (options type, ((slot, kind, key, default), ...)); key "same" is the padding rule.
 _OPTIONS = {
     "CONV_2D": (
@@ -19,13 +25,18 @@ _OPTIONS = {
         ((0, "Int8", "padding", 1), (1, "Int32", "stride_w", 1), (2, "Int32", "stride_h", 1),
          (3, "Int8", "activation", 0), (4, "Int32", "dilation_w", 1), (5, "Int32", "dilation_h", 1)),
     ),
+    "DEPTHWISE_CONV_2D": (
+        "DepthwiseConv2DOptions",
+        ((0, "Int8", "padding", 1), (1, "Int32", "stride_w", 1), (2, "Int32", "stride_h", 1),
+         (3, "Int32", "multiplier", 1), (4, "Int8", "activation", 0), (5, "Int32", "dilation_w", 1),
+         (6, "Int32", "dilation_h", 1)),
+    ),
     "FULLY_CONNECTED": ("FullyConnectedOptions", ((0, "Int8", "activation", 0), (1, "Int8", "weights_format", 0))),
     "ADD": ("AddOptions", ((0, "Int8", "activation", 0),)),
-    "MAX_POOL_2D": (
-        "Pool2DOptions",
-        ((0, "Int8", "padding", 1), (1, "Int32", "stride_w", 1), (2, "Int32", "stride_h", 1),
-         (3, "Int32", "filter_w", 1), (4, "Int32", "filter_h", 1), (5, "Int8", "activation", 0)),
-    ),
+    "AVERAGE_POOL_2D": _POOL,
+    "MAX_POOL_2D": _POOL,
+    "MEAN": ("ReducerOptions", ((0, "Uint8", "keep_dims", 0),)),
+    "SOFTMAX": ("SoftmaxOptions", ((0, "Float32", "beta", 1),)),
     "STRIDED_SLICE": (
         "StridedSliceOptions",
         ((0, "Int32", "begin_mask", 0), (1, "Int32", "end_mask", 0), (4, "Int32", "shrink_axis_mask", 0)),
@@ -114,7 +125,9 @@ def _operator(b, op, index):
     fields.append((2, "offset", _numbers(b, op.outputs, "int32")))
     if name is not None:
         values = {**op.options, "activation": _ACTIVATIONS[op.options.get("activation", "none")]}
-        options = _table(b, 6, [(slot, kind, int(values.get(key, default))) for slot, kind, key, default in slots])
+        options = _table(
+            b, 8, [(slot, kind, _CASTS.get(kind, int)(values.get(key, default))) for slot, kind, key, default in slots]
+        )
         fields += [(3, "Uint8", getattr(tflite.BuiltinOptions, name)), (4, "offset", options)]
     return _table(b, 9, fields)
 

@@ -19,7 +19,8 @@ from crest.compiler import linker
 from crest.compiler.emit import Sources, emit
 from crest.compiler.graph import Graph
 from crest.compiler.host import HostModel
-from crest.compiler.lowering import KernelCall, lower
+from crest.compiler.kernel_call import KernelCall
+from crest.compiler.lowering import lower
 from crest.compiler.memory import ArenaPlan, plan_arena
 from crest.compiler.passes import PassRecord, run_passes
 from crest.compiler.program import GoldenPair, Program, ProgramLayer

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crest.compiler.graph import Graph, Tensor
-from crest.compiler.lowering import KernelCall, c_float
+from crest.compiler.kernel_call import KernelCall, c_float
 from crest.compiler.memory import ArenaPlan
 
 _LICENCE = "/* SPDX-License-Identifier: Apache-2.0 */"

@@ -57,6 +57,11 @@ class Tensor:
         return self.quantization.zero_point[0] if self.quantization else 0
 
 
+def output_channels(kind: str, filters: Tensor) -> int:
+    """Output channels of a convolution or a dense layer: the last axis of depthwise filters, the first of others."""
+    return filters.shape[3 if kind == "DEPTHWISE_CONV_2D" else 0]
+
+
 @dataclass(frozen=True)
 class Operator:
     """One operator: indices of its tensors (-1 for an absent optional input) and its attributes."""
@@ -110,6 +115,9 @@ class Graph:
         if op.kind == "CONV_2D":
             _, k_h, k_w, in_c = self.tensors[op.inputs[1]].shape
             return output.elements * k_h * k_w * in_c
+        if op.kind == "DEPTHWISE_CONV_2D":
+            _, k_h, k_w, _ = self.tensors[op.inputs[1]].shape
+            return output.elements * k_h * k_w
         if op.kind == "FULLY_CONNECTED":
             return output.elements * self.tensors[op.inputs[1]].shape[1]
         return 0

@@ -109,7 +109,7 @@ class _Importer:
             raise ModelError(f"{where}: has {len(inputs)} inputs and {len(outputs)} outputs")
         for position, tensor in enumerate((*outputs, *inputs)):
             # Only a bias may be left out.
-            lowest = -1 if position == 3 and kind in ("CONV_2D", "FULLY_CONNECTED") else 0
+            lowest = -1 if position == 3 and kind in ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED") else 0
             if not lowest <= tensor < len(tensors):
                 raise ModelError(f"{where}: refers to tensor {tensor}, which does not exist")
         if tensors[inputs[0]].data is not None:

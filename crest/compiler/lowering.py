@@ -2,46 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from crest.compiler.fixed_point import activation_range_float, activation_range_int8, quantize_multiplier
-from crest.compiler.graph import ELEMENT_BYTES, Graph, Operator, Tensor
+from crest.compiler.fixed_point import (
+    INT8_MIN,
+    activation_range_float,
+    activation_range_int8,
+    quantize_multiplier,
+    requantize,
+)
+from crest.compiler.graph import ELEMENT_BYTES, Graph, Operator, Tensor, output_channels
+from crest.compiler.kernel_call import Constant, KernelCall, c_float, window_fields
+from crest.compiler.lowering_averages import average_pool, max_pool, mean_f32, mean_s8, softmax_f32, softmax_s8
 from crest.errors import ModelError
 
 _ADD_LEFT_SHIFT: Final = 20
-
-
-@dataclass(frozen=True, eq=False)
-class Constant:
-    """A constant array: its suffix in the sources, its C type, its rows."""
-
-    suffix: str
-    c_type: str
-    values: NDArray[Any]
-
-
-@dataclass(frozen=True, eq=False)
-class KernelCall:
-    """One call of a kernel.
-
-    Attributes:
-        arguments: C expressions; ``{in0}``, ``{in1}``, ``{out}``, ``{scratch}`` stand for typed arena addresses,
-            ``{params}`` for the address of the parameters.
-        params: C type and designated initialisers (``@suffix`` refers to a constant of this call).
-        weight_bytes: bytes of weights and biases among the constants.
-    """
-
-    function: str
-    arguments: tuple[str, ...]
-    params: tuple[str, Mapping[str, Any]] | None = None
-    constants: tuple[Constant, ...] = ()
-    scratch_bytes: int = 0
-    weight_bytes: int = 0
+# Far beyond what is left of a value when it is clamped to int8.
+_UNIT_LIMIT: Final = 1 << 16
+# What a sum, shifted to the left where its channel asks for it, must stay below.
+_SUM_LIMIT: Final = 1 << 30
 
 
 def lower(graph: Graph, op: Operator) -> KernelCall | None:
@@ -54,19 +37,6 @@ def lower(graph: Graph, op: Operator) -> KernelCall | None:
     except KeyError:
         raise ModelError(f"{graph.name}: no {dtype} kernel for {op.kind}") from None
     return lowering(graph, op)
-
-
-def _window(source: Tensor, out: Tensor, kernel: tuple[int, int], attributes: Mapping[str, Any]) -> dict[str, int]:
-    _, in_h, in_w, in_c = source.shape
-    _, out_h, out_w, out_c = out.shape
-    top, _, left, _ = attributes["padding"]
-    return {
-        "in_h": in_h, "in_w": in_w, "in_c": in_c, "out_h": out_h, "out_w": out_w, "out_c": out_c,
-        "k_h": kernel[0], "k_w": kernel[1],
-        "stride_h": attributes["strides"][0], "stride_w": attributes["strides"][1],
-        "dilation_h": attributes["dilation"][0], "dilation_w": attributes["dilation"][1],
-        "pad_top": top, "pad_left": left,
-    }  # fmt: skip
 
 
 def _dense_window(units: int, depth: int) -> dict[str, int]:
@@ -86,14 +56,24 @@ def _channels(graph: Graph, op: Operator) -> NDArray[np.int64]:
     """Rows of (bias with the input zero point folded in, multiplier, shift), one per output channel."""
     source, filters, out = (graph.tensors[i] for i in (op.inputs[0], op.inputs[1], op.outputs[0]))
     assert filters.data is not None
-    units = filters.shape[0]
-    sums = filters.data.reshape(units, -1).astype(np.int64).sum(axis=1)
-    bias = _bias(graph, op, units, "int32").astype(np.int64) - source.zero_point * sums
-    # The kernels add modulo 2**32, as the reference does.
-    bias = (bias + (1 << 31)) % (1 << 32) - (1 << 31)
-    factors = [source.scale * scale / out.scale for scale in _filter_scales(filters)]
+    units = output_channels(op.kind, filters)
+    by_unit = np.moveaxis(filters.data, 3 if op.kind == "DEPTHWISE_CONV_2D" else 0, 0).reshape(units, -1)
+    weights = by_unit.astype(np.int64)
+    bias = _bias(graph, op, units, "int32").astype(np.int64) - source.zero_point * weights.sum(axis=1)
+    factors = [source.scale * scale / out.scale for scale in _filter_scales(filters, units)]
     requantization = np.array([quantize_multiplier(factor) for factor in factors], dtype=np.int64).reshape(units, 2)
+    for unit in np.flatnonzero(~weights.any(axis=1)):
+        bias[unit], *requantization[unit] = _constant_channel(int(bias[unit]), *map(int, requantization[unit]))
+    largest = np.abs(bias) + -INT8_MIN * np.abs(weights).sum(axis=1)
+    if (largest >= _SUM_LIMIT >> np.maximum(requantization[:, 1], 0)).any():
+        raise ModelError(f"{graph.name}: {op.kind} {out.name}: sums beyond the range that requantization is exact for")
     return np.column_stack([bias, requantization])
+
+
+def _constant_channel(bias: int, multiplier: int, shift: int) -> tuple[int, int, int]:
+    """A channel without weights, whose scale means nothing, as a bias in units of the output and a factor of 1."""
+    value = requantize(bias, multiplier, shift)
+    return max(min(value, _UNIT_LIMIT), -_UNIT_LIMIT), 1 << 30, 1
 
 
 def _weighted_s8(graph: Graph, op: Operator, window: dict[str, int]) -> dict[str, Any]:
@@ -112,26 +92,37 @@ def _weighted_s8(graph: Graph, op: Operator, window: dict[str, int]) -> dict[str
             Constant("weights", "int8_t", filters.data.reshape(-1)),
             Constant("channels", "crest_channel", _channels(graph, op)),
         ),
-        "weight_bytes": filters.size_bytes + 4 * filters.shape[0],
+        "weight_bytes": filters.size_bytes + 4 * output_channels(op.kind, filters),
     }  # fmt: skip
 
 
-def _filter_scales(filters: Tensor) -> list[float]:
+def _filter_scales(filters: Tensor, units: int) -> list[float]:
     assert filters.quantization is not None
     scales = list(filters.quantization.scale)
-    return scales if len(scales) == filters.shape[0] else scales * filters.shape[0]
+    return scales if len(scales) == units else scales * units
 
 
 def _conv_s8(graph: Graph, op: Operator) -> KernelCall:
     source, filters, out = (graph.tensors[i] for i in (op.inputs[0], op.inputs[1], op.outputs[0]))
     kernel = (filters.shape[1], filters.shape[2])
-    window = _window(source, out, kernel, op.attributes)
+    window = window_fields(source, out, kernel, op.attributes)
     in_place = kernel[0] == 1 and op.attributes["dilation"][1] == 1 and not any(op.attributes["padding"])
     return KernelCall(
         "crest_conv2d_s8",
         ("{params}", "{in0}", "{out}", "0" if in_place else "{scratch}"),
         scratch_bytes=0 if in_place else 2 * kernel[0] * kernel[1] * source.shape[3],
         **_weighted_s8(graph, op, window),
+    )
+
+
+def _depthwise_s8(graph: Graph, op: Operator) -> KernelCall:
+    source, filters, out = (graph.tensors[i] for i in (op.inputs[0], op.inputs[1], op.outputs[0]))
+    kernel = (filters.shape[1], filters.shape[2])
+    return KernelCall(
+        "crest_depthwise_s8",
+        ("{params}", "{in0}", "{out}", "{scratch}"),
+        scratch_bytes=8 * kernel[0] * kernel[1] + source.shape[3],
+        **_weighted_s8(graph, op, window_fields(source, out, kernel, op.attributes)),
     )
 
 
@@ -177,29 +168,14 @@ def _relu_s8(graph: Graph, op: Operator) -> KernelCall:
     )
 
 
-def _max_pool(dtype: str) -> Callable[[Graph, Operator], KernelCall]:
-    def lowering(graph: Graph, op: Operator) -> KernelCall:
-        source, out = graph.tensors[op.inputs[0]], graph.tensors[op.outputs[0]]
-        window = _window(source, out, op.attributes["kernel"], op.attributes)
-        activation = op.attributes["activation"]
-        if dtype == "int8":
-            bounds = tuple(str(b) for b in activation_range_int8(activation, out.scale, out.zero_point))
-        else:
-            bounds = tuple(c_float(b) for b in activation_range_float(activation))
-        name = {"int8": "crest_max_pool_s8", "float32": "crest_max_pool_f32"}[dtype]
-        return KernelCall(name, ("{params}", "{in0}", "{out}", *bounds), params=("crest_window", window))
-
-    return lowering
-
-
-def _weighted_f32(graph: Graph, op: Operator, window: dict[str, int]) -> KernelCall:
+def _weighted_f32(graph: Graph, op: Operator, window: dict[str, int], function: str = "crest_conv2d_f32") -> KernelCall:
     filters = graph.tensors[op.inputs[1]]
     assert filters.data is not None
     low, high = activation_range_float(op.attributes["activation"])
-    units = filters.shape[0]
+    units = output_channels(op.kind, filters)
     fields = {"window": window, "act_min": low, "act_max": high, "weights": "@weights", "bias": "@bias"}
     return KernelCall(
-        "crest_conv2d_f32",
+        function,
         ("{params}", "{in0}", "{out}"),
         params=("crest_conv2d_f32_params", fields),
         constants=(
@@ -212,7 +188,13 @@ def _weighted_f32(graph: Graph, op: Operator, window: dict[str, int]) -> KernelC
 
 def _conv_f32(graph: Graph, op: Operator) -> KernelCall:
     source, filters, out = (graph.tensors[i] for i in (op.inputs[0], op.inputs[1], op.outputs[0]))
-    return _weighted_f32(graph, op, _window(source, out, (filters.shape[1], filters.shape[2]), op.attributes))
+    return _weighted_f32(graph, op, window_fields(source, out, (filters.shape[1], filters.shape[2]), op.attributes))
+
+
+def _depthwise_f32(graph: Graph, op: Operator) -> KernelCall:
+    source, filters, out = (graph.tensors[i] for i in (op.inputs[0], op.inputs[1], op.outputs[0]))
+    window = window_fields(source, out, (filters.shape[1], filters.shape[2]), op.attributes)
+    return _weighted_f32(graph, op, window, "crest_depthwise_f32")
 
 
 def _fully_connected_f32(graph: Graph, op: Operator) -> KernelCall:
@@ -263,25 +245,27 @@ def _pad(graph: Graph, op: Operator) -> KernelCall:
     return KernelCall("crest_pad", ("{params}", "{in0}", "{out}"), params=("crest_pad_params", fields))
 
 
-def c_float(value: float) -> str:
-    """A float32 literal that reads back exactly."""
-    text = repr(float(np.float32(value)))
-    return f"{text}f" if any(mark in text for mark in ".en") else f"{text}.0f"
-
-
 _LOWERINGS: Final[dict[tuple[str, str], Callable[[Graph, Operator], KernelCall]]] = {
     ("ADD", "int8"): _add_s8,
     ("ADD", "float32"): _add_f32,
+    ("AVERAGE_POOL_2D", "int8"): average_pool,
+    ("AVERAGE_POOL_2D", "float32"): average_pool,
     ("CONV_2D", "int8"): _conv_s8,
     ("CONV_2D", "float32"): _conv_f32,
+    ("DEPTHWISE_CONV_2D", "int8"): _depthwise_s8,
+    ("DEPTHWISE_CONV_2D", "float32"): _depthwise_f32,
     ("FULLY_CONNECTED", "int8"): _fully_connected_s8,
     ("FULLY_CONNECTED", "float32"): _fully_connected_f32,
-    ("MAX_POOL_2D", "int8"): _max_pool("int8"),
-    ("MAX_POOL_2D", "float32"): _max_pool("float32"),
+    ("MAX_POOL_2D", "int8"): max_pool,
+    ("MAX_POOL_2D", "float32"): max_pool,
+    ("MEAN", "int8"): mean_s8,
+    ("MEAN", "float32"): mean_f32,
     ("PAD", "int8"): _pad,
     ("PAD", "float32"): _pad,
     ("RELU", "int8"): _relu_s8,
     ("RELU", "float32"): _relu_f32,
+    ("SOFTMAX", "int8"): softmax_s8,
+    ("SOFTMAX", "float32"): softmax_f32,
     ("STRIDED_SLICE", "int8"): _slice,
     ("STRIDED_SLICE", "float32"): _slice,
 }

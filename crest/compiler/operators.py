@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -9,9 +10,11 @@ import numpy as np
 import tflite
 from numpy.typing import NDArray
 
-from crest.compiler.graph import Operator, Tensor
+from crest.compiler.graph import Operator, Tensor, output_channels
 from crest.errors import ModelError
 
+# Beyond it the sum of exponentials leaves the format that the reference adds them in.
+MAX_SOFTMAX_DEPTH: Final = 4096
 _ACTIVATIONS: Final = {
     tflite.ActivationFunctionType.NONE: "none",
     tflite.ActivationFunctionType.RELU: "relu",
@@ -86,6 +89,22 @@ def _read_conv(raw: Any, op: Operator, tensors: tuple[Tensor, ...], where: str) 
     return {**attributes, "activation": _activation(options.FusedActivationFunction(), where)}
 
 
+def _read_depthwise(raw: Any, op: Operator, tensors: tuple[Tensor, ...], where: str) -> dict[str, Any]:
+    options = _options(raw, tflite.DepthwiseConv2DOptions)
+    source, filters, out = tensors[op.inputs[0]], tensors[op.inputs[1]], tensors[op.outputs[0]]
+    _need(len(source.shape) == len(filters.shape) == len(out.shape) == 4, where, "needs 4-dimensional tensors")
+    _need(source.shape[0] == out.shape[0] == filters.shape[0] == 1, where, "batch must be 1")
+    _need(filters.data is not None, where, "filters must be constant")
+    _need(filters.shape[3] == out.shape[3], where, "filters and output channels differ")
+    _need(out.shape[3] % source.shape[3] == 0, where, "output channels must be a multiple of the input channels")
+    kernel = (filters.shape[1], filters.shape[2])
+    dilation = (options.DilationHFactor(), options.DilationWFactor())
+    attributes = _spatial(options, source.shape, kernel, dilation, where)
+    _check_spatial_output(attributes, source, out, kernel, where)
+    _check_weighted(op, tensors, where)
+    return {**attributes, "activation": _activation(options.FusedActivationFunction(), where)}
+
+
 def _read_fully_connected(raw: Any, op: Operator, tensors: tuple[Tensor, ...], where: str) -> dict[str, Any]:
     options = _options(raw, tflite.FullyConnectedOptions)
     source, filters, out = tensors[op.inputs[0]], tensors[op.inputs[1]], tensors[op.outputs[0]]
@@ -103,7 +122,7 @@ def _read_fully_connected(raw: Any, op: Operator, tensors: tuple[Tensor, ...], w
 def _check_weighted(op: Operator, tensors: tuple[Tensor, ...], where: str) -> None:
     source, filters, out = tensors[op.inputs[0]], tensors[op.inputs[1]], tensors[op.outputs[0]]
     _need(source.dtype == filters.dtype == out.dtype, where, "hybrid types are not supported")
-    units = filters.shape[0]
+    units = output_channels(op.kind, filters)
     if source.dtype == "int8":
         _need(
             bool(source.quantization and filters.quantization and out.quantization), where, "int8 without quantization"
@@ -129,7 +148,7 @@ def _read_add(raw: Any, op: Operator, tensors: tuple[Tensor, ...], where: str) -
     return {"activation": _activation(options.FusedActivationFunction(), where)}
 
 
-def _read_max_pool(raw: Any, op: Operator, tensors: tuple[Tensor, ...], where: str) -> dict[str, Any]:
+def _read_pool(raw: Any, op: Operator, tensors: tuple[Tensor, ...], where: str) -> dict[str, Any]:
     options = _options(raw, tflite.Pool2DOptions)
     source, out = tensors[op.inputs[0]], tensors[op.outputs[0]]
     _need(len(source.shape) == 4 and source.shape[0] == 1, where, "needs a 4-dimensional tensor of batch 1")
@@ -142,12 +161,44 @@ def _read_max_pool(raw: Any, op: Operator, tensors: tuple[Tensor, ...], where: s
     return {**attributes, "kernel": kernel, "activation": _activation(options.FusedActivationFunction(), where)}
 
 
-def _check_same_scale(source: Tensor, out: Tensor, where: str) -> None:
-    """For operators that move or compare values without rescaling them."""
+def _check_types(source: Tensor, out: Tensor, where: str) -> None:
     _need(source.dtype == out.dtype != "int32", where, "types must be equal, int8 or float32")
+    _need(out.dtype != "int8" or bool(source.quantization and out.quantization), where, "int8 without quantization")
+
+
+def _check_same_scale(source: Tensor, out: Tensor, where: str) -> None:
+    """For operators that move, compare or average values without rescaling them."""
+    _check_types(source, out, where)
+    same = source.quantization == out.quantization
+    _need(out.dtype != "int8" or same, where, "input and output must share scale and zero point")
+
+
+def _read_mean(raw: Any, op: Operator, tensors: tuple[Tensor, ...], where: str) -> dict[str, Any]:
+    source, out = tensors[op.inputs[0]], tensors[op.outputs[0]]
+    rank = len(source.shape)
+    given = _constant_ints(op, 1, tensors, where).reshape(-1)
+    _need(bool(((given >= -rank) & (given < rank)).all()) and len(given) > 0, where, "axes are malformed")
+    axes = sorted({int(axis) % rank for axis in given})
+    _need(axes[-1] - axes[0] == len(axes) - 1, where, "axes must be neighbours")
+    kept = tuple(1 if axis in axes else size for axis, size in enumerate(source.shape))
+    dropped = tuple(size for axis, size in enumerate(source.shape) if axis not in axes)
+    _need(out.shape in (kept, dropped), where, "output shape contradicts the axes")
+    _check_types(source, out, where)
+    return {"axes": tuple(axes)}
+
+
+def _read_softmax(raw: Any, op: Operator, tensors: tuple[Tensor, ...], where: str) -> dict[str, Any]:
+    beta = float(_options(raw, tflite.SoftmaxOptions).Beta())
+    source, out = tensors[op.inputs[0]], tensors[op.outputs[0]]
+    _need(len(source.shape) > 0 and source.shape == out.shape, where, "the shape must be kept")
+    _need(math.isfinite(beta) and beta > 0, where, "beta must be positive")
+    _check_types(source, out, where)
     if out.dtype == "int8":
-        _need(out.quantization is not None, where, "int8 without quantization")
-        _need(source.quantization == out.quantization, where, "input and output must share scale and zero point")
+        _need(
+            out.scale == 1 / 256 and out.zero_point == -128, where, "output must have scale 1/256 and zero point -128"
+        )
+        _need(source.shape[-1] < MAX_SOFTMAX_DEPTH, where, f"more than {MAX_SOFTMAX_DEPTH - 1} elements")
+    return {"beta": beta}
 
 
 def _constant_ints(op: Operator, position: int, tensors: tuple[Tensor, ...], where: str) -> NDArray[np.int64]:
@@ -206,9 +257,8 @@ def _read_reshape(raw: Any, op: Operator, tensors: tuple[Tensor, ...], where: st
 
 def _read_relu(raw: Any, op: Operator, tensors: tuple[Tensor, ...], where: str) -> dict[str, Any]:
     source, out = tensors[op.inputs[0]], tensors[op.outputs[0]]
-    _need(source.shape == out.shape and source.dtype == out.dtype, where, "shape and type must be kept")
-    quantized = source.quantization is not None and out.quantization is not None
-    _need(out.dtype != "int8" or quantized, where, "int8 without quantization")
+    _need(source.shape == out.shape, where, "the shape must be kept")
+    _check_types(source, out, where)
     return {"activation": "relu"}
 
 
@@ -216,12 +266,16 @@ Reader = Callable[[Any, Operator, tuple[Tensor, ...], str], dict[str, Any]]
 # kind: (reader of its options, highest version, how many inputs it may have)
 READERS: Final[dict[str, tuple[Reader, int, tuple[int, ...]]]] = {
     "ADD": (_read_add, 2, (2,)),
+    "AVERAGE_POOL_2D": (_read_pool, 2, (1,)),
     "CONV_2D": (_read_conv, 3, (2, 3)),
+    "DEPTHWISE_CONV_2D": (_read_depthwise, 3, (2, 3)),
     "FULLY_CONNECTED": (_read_fully_connected, 5, (2, 3)),
-    "MAX_POOL_2D": (_read_max_pool, 2, (1,)),
+    "MAX_POOL_2D": (_read_pool, 2, (1,)),
+    "MEAN": (_read_mean, 2, (2,)),
     "PAD": (_read_pad, 2, (2,)),
     "RELU": (_read_relu, 2, (1,)),
     "RESHAPE": (_read_reshape, 1, (1, 2)),
+    "SOFTMAX": (_read_softmax, 2, (1,)),
     "STRIDED_SLICE": (_read_strided_slice, 2, (4,)),
 }
 

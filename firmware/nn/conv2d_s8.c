@@ -1,13 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "crest_nn.h"
 #include "dot_s8.h"
+#include "finish_s8.h"
 #include "patch.h"
-#include "requantise.h"
-
-static inline int8_t finish(const crest_conv2d_s8_params *p, const crest_channel *channel, int32_t sum) {
-  int32_t value = crest_requantise(sum, channel->multiplier, channel->shift) + p->out_zero;
-  return (int8_t)crest_clamp(value, p->act_min, p->act_max);
-}
 
 /* All output channels of one patch. */
 static void one_patch(const crest_conv2d_s8_params *p, const int8_t *x, int32_t depth, int8_t *out) {
@@ -29,8 +24,8 @@ static void one_patch(const crest_conv2d_s8_params *p, const int8_t *x, int32_t 
       sum0 += x[k] * w[k];
       sum1 += x[k] * w1[k];
     }
-    out[0] = finish(p, channel, sum0);
-    out[1] = finish(p, channel + 1, sum1);
+    out[0] = crest_finish_s8(p, channel, sum0);
+    out[1] = crest_finish_s8(p, channel + 1, sum1);
   }
   if (c) {
     int32_t sum = channel->bias;
@@ -39,7 +34,7 @@ static void one_patch(const crest_conv2d_s8_params *p, const int8_t *x, int32_t 
     for (; k + 4 <= depth; k += 4) sum = crest_mac_quad(crest_load_quad(x + k), crest_load_quad(w + k), sum);
 #endif
     for (; k < depth; k++) sum += x[k] * w[k];
-    out[0] = finish(p, channel, sum);
+    out[0] = crest_finish_s8(p, channel, sum);
   }
 }
 
@@ -69,10 +64,10 @@ static void two_patches(const crest_conv2d_s8_params *p, const int8_t *x, const 
       y0 += y[k] * w[k];
       y1 += y[k] * w1[k];
     }
-    out[0] = finish(p, channel, x0);
-    out[1] = finish(p, channel + 1, x1);
-    next[0] = finish(p, channel, y0);
-    next[1] = finish(p, channel + 1, y1);
+    out[0] = crest_finish_s8(p, channel, x0);
+    out[1] = crest_finish_s8(p, channel + 1, x1);
+    next[0] = crest_finish_s8(p, channel, y0);
+    next[1] = crest_finish_s8(p, channel + 1, y1);
   }
   if (c) {
     int32_t x0 = channel->bias, y0 = x0;
@@ -86,8 +81,8 @@ static void two_patches(const crest_conv2d_s8_params *p, const int8_t *x, const 
       x0 += x[k] * w[k];
       y0 += y[k] * w[k];
     }
-    out[0] = finish(p, channel, x0);
-    next[0] = finish(p, channel, y0);
+    out[0] = crest_finish_s8(p, channel, x0);
+    next[0] = crest_finish_s8(p, channel, y0);
   }
 }
 #endif

@@ -39,6 +39,31 @@ static inline int32_t crest_requantise(int32_t x, int32_t multiplier, int32_t sh
   return crest_rounding_shift_right(crest_doubling_high_mul((int32_t)((uint32_t)x << left), multiplier), right);
 }
 
+/* crest_doubling_high_mul for |a| < 2^30: one instruction behind the doubling where the core has it. */
+static inline int32_t crest_high_mul_small(int32_t a, int32_t b) {
+#if defined(__ARM_FEATURE_DSP) && __ARM_FEATURE_DSP
+  int32_t high;
+  __asm__("smmulr %0, %1, %2" : "=r"(high) : "r"(a * 2), "r"(b));
+  return high;
+#else
+  return crest_doubling_high_mul(a, b);
+#endif
+}
+
+/* crest_rounding_shift_right for |x| < 2^30: one less before the shift where x is negative, but not if nothing is shifted. */
+static inline int32_t crest_rounding_shift_small(int32_t x, int32_t exponent) {
+  return (x + ((x & -exponent) >> 31) + (int32_t)((1u << exponent) >> 1)) >> exponent;
+}
+
+/* crest_requantise for |x| * 2^shift < 2^30. */
+static inline int32_t crest_requantise_small(int32_t x, int32_t multiplier, int32_t shift) {
+  if (shift > 0) {
+    x = (int32_t)((uint32_t)x << shift);
+    shift = 0;
+  }
+  return crest_rounding_shift_small(crest_high_mul_small(x, multiplier), -shift);
+}
+
 static inline int32_t crest_clamp(int32_t x, int32_t low, int32_t high) {
   x = x < low ? low : x;
   return x > high ? high : x;

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Final
 
 from crest.compiler.graph import Graph, Operator
 
+_CONVOLUTIONS: Final = ("CONV_2D", "DEPTHWISE_CONV_2D")
+
 
 def fold_pads(graph: Graph) -> tuple[Graph, list[str]]:
-    """Fold every spatial PAD whose only reader is a CONV_2D; its fill is the zero that the convolution assumes."""
+    """Fold every spatial PAD whose only reader is a convolution; its fill is the zero that the convolution assumes."""
     operators: list[Operator | None] = list(graph.operators)
     removed = []
     for position, pad in enumerate(graph.operators):
         if pad.kind != "PAD" or not _is_spatial(graph, pad) or pad.outputs[0] in graph.outputs:
             continue
         readers = graph.consumers(pad.outputs[0])
-        if len(readers) != 1 or graph.operators[readers[0]].kind != "CONV_2D":
+        if len(readers) != 1 or graph.operators[readers[0]].kind not in _CONVOLUTIONS:
             continue
         conv = operators[readers[0]]
         assert conv is not None

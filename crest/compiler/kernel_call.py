@@ -1,0 +1,62 @@
+"""What a lowering says: which kernel is called, with which constants, parameters and scratch memory."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from crest.compiler.graph import Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class Constant:
+    """A constant array: its suffix in the sources, its C type, its rows."""
+
+    suffix: str
+    c_type: str
+    values: NDArray[Any]
+
+
+@dataclass(frozen=True, eq=False)
+class KernelCall:
+    """One call of a kernel.
+
+    Attributes:
+        arguments: C expressions; ``{in0}``, ``{in1}``, ``{out}``, ``{scratch}`` stand for typed arena addresses,
+            ``{params}`` for the address of the parameters.
+        params: C type and designated initialisers (``@suffix`` refers to a constant of this call).
+        weight_bytes: bytes of weights and biases among the constants.
+    """
+
+    function: str
+    arguments: tuple[str, ...]
+    params: tuple[str, Mapping[str, Any]] | None = None
+    constants: tuple[Constant, ...] = ()
+    scratch_bytes: int = 0
+    weight_bytes: int = 0
+
+
+def window_fields(
+    source: Tensor, out: Tensor, kernel: tuple[int, int], attributes: Mapping[str, Any]
+) -> dict[str, int]:
+    """Initialisers of ``crest_window``."""
+    _, in_h, in_w, in_c = source.shape
+    _, out_h, out_w, out_c = out.shape
+    top, _, left, _ = attributes["padding"]
+    return {
+        "in_h": in_h, "in_w": in_w, "in_c": in_c, "out_h": out_h, "out_w": out_w, "out_c": out_c,
+        "k_h": kernel[0], "k_w": kernel[1],
+        "stride_h": attributes["strides"][0], "stride_w": attributes["strides"][1],
+        "dilation_h": attributes["dilation"][0], "dilation_w": attributes["dilation"][1],
+        "pad_top": top, "pad_left": left,
+    }  # fmt: skip
+
+
+def c_float(value: float) -> str:
+    """A float32 literal that reads back exactly."""
+    text = repr(float(np.float32(value)))
+    return f"{text}f" if any(mark in text for mark in ".en") else f"{text}.0f"
