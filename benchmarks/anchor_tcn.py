@@ -6,7 +6,7 @@ The published figures are whole-board power of another runtime (265 ms, 12.3 mJ)
 from __future__ import annotations
 
 import numpy as np
-from figures import options, report
+from _figures import options, report
 from rich.console import Console
 
 from crest.backends.emulated import EmulatedBackend

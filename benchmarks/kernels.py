@@ -14,7 +14,7 @@ from collections import defaultdict
 from pathlib import Path
 
 import numpy as np
-from figures import options, report
+from _figures import options, report
 from rich.console import Console
 from rich.table import Table
 
