@@ -124,3 +124,16 @@ def test_the_elf_tells_nothing_of_the_machine_that_built_it(toolchain):
     assert str(asset_path("firmware")).encode() not in elf
     for trace in (b"ziglang", b".debug_", b"/tmp", b"/home", b"crest-build"):
         assert trace not in elf, trace
+
+
+@pytest.mark.parametrize(("core", "fpu"), [("cortex-m0plus", "none"), ("cortex-m7", "double"), ("cortex-m7", "none")])
+@pytest.mark.parametrize("model", [residual_model(), dense_model(depth=64, units=9)], ids=["residual", "dense"])
+def test_kernels_give_the_same_outputs_on_every_core(core, fpu, model):
+    """The board around them is the M4's; the core, its instructions and its compiler flags are not."""
+    target = TARGET.model_copy(update={"core": core, "fpu": fpu})
+    lowered = lower_graph(import_tflite(model, "small"))
+    program = build_program(lowered, target, target_toolchain("zig", target))
+    record = EmulatedBackend().run(program)
+    assert record.golden_pairs_checked == len(program.golden)
+    assert record.profile.core == core
+    assert ("smlad" in record.profile.total()) == (core == "cortex-m7")
