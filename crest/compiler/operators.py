@@ -74,29 +74,27 @@ def _check_spatial_output(
 
 
 def _read_conv(raw: Any, op: Operator, tensors: tuple[Tensor, ...], where: str) -> dict[str, Any]:
-    options = _options(raw, tflite.Conv2DOptions)
+    source, filters = tensors[op.inputs[0]], tensors[op.inputs[1]]
+    attributes = _convolution(_options(raw, tflite.Conv2DOptions), op, tensors, where)
+    _need(filters.shape[3] == source.shape[3], where, "grouped convolution is not supported")
+    return attributes
+
+
+def _read_depthwise(raw: Any, op: Operator, tensors: tuple[Tensor, ...], where: str) -> dict[str, Any]:
+    source, filters, out = tensors[op.inputs[0]], tensors[op.inputs[1]], tensors[op.outputs[0]]
+    attributes = _convolution(_options(raw, tflite.DepthwiseConv2DOptions), op, tensors, where)
+    _need(filters.shape[0] == 1, where, "filters are malformed")
+    _need(out.shape[3] % source.shape[3] == 0, where, "output channels must be a multiple of the input channels")
+    return attributes
+
+
+def _convolution(options: Any, op: Operator, tensors: tuple[Tensor, ...], where: str) -> dict[str, Any]:
+    """What convolutions of both kinds share."""
     source, filters, out = tensors[op.inputs[0]], tensors[op.inputs[1]], tensors[op.outputs[0]]
     _need(len(source.shape) == len(filters.shape) == len(out.shape) == 4, where, "needs 4-dimensional tensors")
     _need(source.shape[0] == out.shape[0] == 1, where, "batch must be 1")
     _need(filters.data is not None, where, "filters must be constant")
-    _need(filters.shape[3] == source.shape[3], where, "grouped convolution is not supported")
-    _need(filters.shape[0] == out.shape[3], where, "filters and output channels differ")
-    kernel = (filters.shape[1], filters.shape[2])
-    dilation = (options.DilationHFactor(), options.DilationWFactor())
-    attributes = _spatial(options, source.shape, kernel, dilation, where)
-    _check_spatial_output(attributes, source, out, kernel, where)
-    _check_weighted(op, tensors, where)
-    return {**attributes, "activation": _activation(options.FusedActivationFunction(), where)}
-
-
-def _read_depthwise(raw: Any, op: Operator, tensors: tuple[Tensor, ...], where: str) -> dict[str, Any]:
-    options = _options(raw, tflite.DepthwiseConv2DOptions)
-    source, filters, out = tensors[op.inputs[0]], tensors[op.inputs[1]], tensors[op.outputs[0]]
-    _need(len(source.shape) == len(filters.shape) == len(out.shape) == 4, where, "needs 4-dimensional tensors")
-    _need(source.shape[0] == out.shape[0] == filters.shape[0] == 1, where, "batch must be 1")
-    _need(filters.data is not None, where, "filters must be constant")
-    _need(filters.shape[3] == out.shape[3], where, "filters and output channels differ")
-    _need(out.shape[3] % source.shape[3] == 0, where, "output channels must be a multiple of the input channels")
+    _need(output_channels(op.kind, filters) == out.shape[3], where, "filters and output channels differ")
     kernel = (filters.shape[1], filters.shape[2])
     dilation = (options.DilationHFactor(), options.DilationWFactor())
     attributes = _spatial(options, source.shape, kernel, dilation, where)
