@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from crest.errors import AssetError
+from crest.errors import AssetError, OutputError
 
 _PACKAGE = Path(__file__).resolve().parent
 _ROOTS = (_PACKAGE / "_assets", _PACKAGE.parent)
@@ -28,9 +28,18 @@ def asset_path(*parts: str) -> Path:
 
 
 def cache_dir(*parts: str) -> Path:
-    """Return (and create) a folder for rebuildable files: ``$CREST_CACHE``, else the user's cache folder."""
+    """Return (and create) a folder for rebuildable files: ``$CREST_CACHE``, else the user's cache folder.
+
+    Raises:
+        OutputError: it cannot be created.
+    """
     base = os.environ.get("CREST_CACHE") or os.environ.get("XDG_CACHE_HOME")
     root = Path(base) if base else Path.home() / ".cache"
     path = root.joinpath(*([] if os.environ.get("CREST_CACHE") else ["crest"]), *parts)
-    path.mkdir(parents=True, exist_ok=True)
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as exc:
+        raise OutputError(
+            f"the cache folder {path} cannot be created: {exc.strerror}", hint="point CREST_CACHE to a folder of yours"
+        ) from exc
     return path

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crest.errors import MissingExtraError, TrainingError
-from crest.models.extras import require_search_extra
+from crest.models.extras import check_search_extra
 from crest.models.frames import Arrays, BrokenStreamError, read_frame, write_frame
 from crest.models.layers import LayerGraph
 from crest.models.proxies import Quantization
@@ -65,7 +65,7 @@ class Converter:
     """
 
     def __init__(self, timeout_s: float = 180.0) -> None:
-        require_search_extra("tensorflow", load=False)
+        check_search_extra("tensorflow")
         self._timeout_s = timeout_s
         self._process: subprocess.Popen[bytes] | None = None
         self._stderr: IO[bytes] | None = None

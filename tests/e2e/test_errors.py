@@ -151,6 +151,12 @@ def test_a_target_of_the_users_with_its_energy_model_beside_it(tmp_path):
     assert done.returncode == 0 and "mine at 64 MHz" in done.stdout
 
 
+def test_a_cache_that_cannot_be_created(tmp_path):
+    (tmp_path / "m.tflite").write_bytes(dense_model())
+    done = crest("measure", "m.tflite", "--target", "nano33ble", cwd=tmp_path, CREST_CACHE=str(tmp_path / "m.tflite"))
+    assert done.returncode == 14 and "CREST_CACHE" in done.stderr
+
+
 def test_no_such_run(tmp_path):
     for command in ("show", "resume", "report", "reprice"):
         done = crest(command, "runs/none", cwd=tmp_path)
