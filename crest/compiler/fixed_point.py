@@ -38,15 +38,6 @@ def quantize_multiplier(real: float) -> tuple[int, int]:
     return multiplier, shift
 
 
-def requantize(value: int, multiplier: int, shift: int) -> int:
-    """``value * multiplier * 2**(shift - 31)`` as the reference computes it: rounded twice, 32 bits wide."""
-    shifted = ((value << max(shift, 0)) + (1 << 31)) % (1 << 32) - (1 << 31)
-    high = (shifted * multiplier + (1 << 30)) >> 31
-    right = max(-shift, 0)
-    magnitude = (abs(high) + ((1 << right) >> 1)) >> right
-    return magnitude if high >= 0 else -magnitude
-
-
 def activation_range_int8(activation: str, scale: float, zero_point: int) -> tuple[int, int]:
     """Clamping bounds of a fused activation on an int8 output."""
     low, high = INT8_MIN, INT8_MAX

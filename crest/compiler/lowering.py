@@ -13,7 +13,6 @@ from crest.compiler.fixed_point import (
     activation_range_float,
     activation_range_int8,
     quantize_multiplier,
-    requantize,
 )
 from crest.compiler.graph import ELEMENT_BYTES, Graph, Operator, Tensor, output_channels
 from crest.compiler.kernel_call import Constant, KernelCall, c_float, window_fields
@@ -21,10 +20,8 @@ from crest.compiler.lowering_averages import average_pool, max_pool, mean_f32, m
 from crest.errors import ModelError
 
 _ADD_LEFT_SHIFT: Final = 20
-# Far beyond what is left of a value when it is clamped to int8.
-_UNIT_LIMIT: Final = 1 << 16
-# What a sum, shifted to the left where its channel asks for it, must stay below.
-_SUM_LIMIT: Final = 1 << 30
+# Layers whose sums, shifted to the left where a channel asks for it, stay below this take the quick requantization.
+_NARROW_SUM_LIMIT: Final = 1 << 30
 
 
 def lower(graph: Graph, op: Operator) -> KernelCall | None:
@@ -52,8 +49,8 @@ def _bias(graph: Graph, op: Operator, units: int, dtype: str) -> NDArray[Any]:
     return np.zeros(units, dtype=dtype)
 
 
-def _channels(graph: Graph, op: Operator) -> NDArray[np.int64]:
-    """Rows of (bias with the input zero point folded in, multiplier, shift), one per output channel."""
+def _channels(graph: Graph, op: Operator) -> tuple[NDArray[np.int64], bool]:
+    """Rows of (bias with the input zero point in it, multiplier, shift) by output channel; whether sums are wide."""
     source, filters, out = (graph.tensors[i] for i in (op.inputs[0], op.inputs[1], op.outputs[0]))
     assert filters.data is not None
     units = output_channels(op.kind, filters)
@@ -62,25 +59,20 @@ def _channels(graph: Graph, op: Operator) -> NDArray[np.int64]:
     bias = _bias(graph, op, units, "int32").astype(np.int64) - source.zero_point * weights.sum(axis=1)
     factors = [source.scale * scale / out.scale for scale in _filter_scales(filters, units)]
     requantization = np.array([quantize_multiplier(factor) for factor in factors], dtype=np.int64).reshape(units, 2)
-    for unit in np.flatnonzero(~weights.any(axis=1)):
-        bias[unit], *requantization[unit] = _constant_channel(int(bias[unit]), *map(int, requantization[unit]))
     largest = np.abs(bias) + -INT8_MIN * np.abs(weights).sum(axis=1)
-    if (largest >= _SUM_LIMIT >> np.maximum(requantization[:, 1], 0)).any():
-        raise ModelError(f"{graph.name}: {op.kind} {out.name}: sums beyond the range that requantization is exact for")
-    return np.column_stack([bias, requantization])
+    wide = bool((largest >= _NARROW_SUM_LIMIT >> np.maximum(requantization[:, 1], 0)).any())
+    # The kernels add modulo 2**32, as the reference does.
+    bias = (bias + (1 << 31)) % (1 << 32) - (1 << 31)
+    return np.column_stack([bias, requantization]), wide
 
 
-def _constant_channel(bias: int, multiplier: int, shift: int) -> tuple[int, int, int]:
-    """A channel without weights, whose scale means nothing, as a bias in units of the output and a factor of 1."""
-    value = requantize(bias, multiplier, shift)
-    return max(min(value, _UNIT_LIMIT), -_UNIT_LIMIT), 1 << 30, 1
-
-
-def _weighted_s8(graph: Graph, op: Operator, window: dict[str, int]) -> dict[str, Any]:
+def _weighted_s8(graph: Graph, op: Operator, window: dict[str, int], kernel: str) -> dict[str, Any]:
     source, filters, out = (graph.tensors[i] for i in (op.inputs[0], op.inputs[1], op.outputs[0]))
     assert filters.data is not None
     low, high = activation_range_int8(op.attributes["activation"], out.scale, out.zero_point)
+    channels, wide = _channels(graph, op)
     return {
+        "function": f"crest_{kernel}_wide_s8" if wide else f"crest_{kernel}_s8",
         "params": (
             "crest_conv2d_s8_params",
             {
@@ -90,7 +82,7 @@ def _weighted_s8(graph: Graph, op: Operator, window: dict[str, int]) -> dict[str
         ),
         "constants": (
             Constant("weights", "int8_t", filters.data.reshape(-1)),
-            Constant("channels", "crest_channel", _channels(graph, op)),
+            Constant("channels", "crest_channel", channels),
         ),
         "weight_bytes": filters.size_bytes + 4 * output_channels(op.kind, filters),
     }  # fmt: skip
@@ -108,10 +100,9 @@ def _conv_s8(graph: Graph, op: Operator) -> KernelCall:
     window = window_fields(source, out, kernel, op.attributes)
     in_place = kernel[0] == 1 and op.attributes["dilation"][1] == 1 and not any(op.attributes["padding"])
     return KernelCall(
-        "crest_conv2d_s8",
-        ("{params}", "{in0}", "{out}", "0" if in_place else "{scratch}"),
+        arguments=("{params}", "{in0}", "{out}", "0" if in_place else "{scratch}"),
         scratch_bytes=0 if in_place else 2 * kernel[0] * kernel[1] * source.shape[3],
-        **_weighted_s8(graph, op, window),
+        **_weighted_s8(graph, op, window, "conv2d"),
     )
 
 
@@ -119,16 +110,15 @@ def _depthwise_s8(graph: Graph, op: Operator) -> KernelCall:
     source, filters, out = (graph.tensors[i] for i in (op.inputs[0], op.inputs[1], op.outputs[0]))
     kernel = (filters.shape[1], filters.shape[2])
     return KernelCall(
-        "crest_depthwise_s8",
-        ("{params}", "{in0}", "{out}", "{scratch}"),
+        arguments=("{params}", "{in0}", "{out}", "{scratch}"),
         scratch_bytes=8 * kernel[0] * kernel[1] + source.shape[3],
-        **_weighted_s8(graph, op, window_fields(source, out, kernel, op.attributes)),
+        **_weighted_s8(graph, op, window_fields(source, out, kernel, op.attributes), "depthwise"),
     )
 
 
 def _fully_connected_s8(graph: Graph, op: Operator) -> KernelCall:
     window = _dense_window(*graph.tensors[op.inputs[1]].shape)
-    return KernelCall("crest_dense_s8", ("{params}", "{in0}", "{out}"), **_weighted_s8(graph, op, window))
+    return KernelCall(arguments=("{params}", "{in0}", "{out}"), **_weighted_s8(graph, op, window, "dense"))
 
 
 def _add_s8(graph: Graph, op: Operator) -> KernelCall:

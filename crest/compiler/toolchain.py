@@ -61,7 +61,7 @@ class Toolchain:
     def compile_cached(self, source: Path, include: Sequence[Path], defines: Sequence[str] = ()) -> Path:
         """Compile a file that ships with CREST, once for these flags; returns the cached object."""
         digest = hashlib.sha256("\n".join([self.identity, *self.flags, *defines]).encode())
-        for path in (source, *sorted(header for folder in include for header in folder.glob("*.h"))):
+        for path in (source, *sorted(header for folder in include for header in folder.glob("*.[ch]"))):
             digest.update(path.read_bytes())
         folder = cache_dir("objects", digest.hexdigest()[:24])
         kept = folder / f"{source.stem}.o"

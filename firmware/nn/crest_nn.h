@@ -86,6 +86,10 @@ void crest_conv2d_s8(const crest_conv2d_s8_params *p, const int8_t *in, int8_t *
 /* scratch: 8 * k_h * k_w + in_c bytes, aligned to 4, within 2 GiB of the input; out_c is a multiple of in_c */
 void crest_depthwise_s8(const crest_conv2d_s8_params *p, const int8_t *in, int8_t *out, int8_t *scratch);
 void crest_dense_s8(const crest_conv2d_s8_params *p, const int8_t *in, int8_t *out);
+/* The same where a sum, shifted to the left where its channel asks for it, may reach 2^30. */
+void crest_conv2d_wide_s8(const crest_conv2d_s8_params *p, const int8_t *in, int8_t *out, int8_t *scratch);
+void crest_depthwise_wide_s8(const crest_conv2d_s8_params *p, const int8_t *in, int8_t *out, int8_t *scratch);
+void crest_dense_wide_s8(const crest_conv2d_s8_params *p, const int8_t *in, int8_t *out);
 void crest_add_s8(const crest_add_s8_params *p, const int8_t *left, const int8_t *right, int8_t *out, int32_t n);
 void crest_relu_s8(const crest_relu_s8_params *p, const int8_t *in, int8_t *out, int32_t n);
 void crest_max_pool_s8(const crest_window *w, const int8_t *in, int8_t *out, int32_t act_min, int32_t act_max);

@@ -7,11 +7,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from crest.compiler.build import lower_graph
+from crest.backends.emulated import EmulatedBackend
+from crest.compiler.build import build_program, lower_graph
 from crest.compiler.importer import import_tflite
-from crest.errors import ModelError
+from crest.compiler.toolchain import target_toolchain
+from crest.targets import load_target
 from tests.kernel_cases import CASES, activations, check, convolutions, scales, seeds, weighted_model, zero_points
 from tests.tflite_writer import OpSpec, TensorSpec, write_tflite
+
+TARGET = load_target("nano33ble")
 
 
 @CASES
@@ -145,16 +149,21 @@ def test_a_channel_without_weights_keeps_its_bias_whatever_its_scale():
     check(write_tflite(tensors, [OpSpec("CONV_2D", [0, 1, 2], [3], version=3)], [0], [3]), 0)
 
 
-def test_sums_that_requantization_is_not_exact_for_are_refused():
+@pytest.mark.parametrize("bias", [2**30, -(2**30), 2**31 - 1, 77])
+@pytest.mark.parametrize("out_scale", [2e3, 1e-3, 1e-6])
+def test_large_sums_and_shifts_to_the_left_are_exact_on_host_and_board(bias, out_scale):
+    """A layer whose activations all but vanish in calibration gets a factor far above 1."""
+    rng = np.random.default_rng(3)
     tensors = [
-        TensorSpec((1, 4), scale=[0.02], zero_point=[0]),
-        TensorSpec((1, 4), data=np.ones((1, 4), np.int8), scale=[0.01]),
-        TensorSpec((1,), "int32", data=np.array([2**30], np.int32), scale=[2e-4]),
-        TensorSpec((1, 1), scale=[0.05], zero_point=[0]),
+        TensorSpec((1, 9), scale=[0.05], zero_point=[-7]),
+        TensorSpec((2, 9), scale=[4e-3], data=rng.integers(-127, 128, (2, 9), dtype=np.int8)),
+        TensorSpec((2,), "int32", data=np.array([bias, 100], np.int32), scale=[2e-4]),
+        TensorSpec((1, 2), scale=[float(np.float32(out_scale))], zero_point=[4]),
     ]
     model = write_tflite(tensors, [OpSpec("FULLY_CONNECTED", [0, 1, 2], [3], version=4)], [0], [3])
-    with pytest.raises(ModelError, match="FULLY_CONNECTED t3: sums beyond the range"):
-        lower_graph(import_tflite(model))
+    check(model, 5)
+    program = build_program(lower_graph(import_tflite(model)), TARGET, target_toolchain("zig", TARGET))
+    assert EmulatedBackend().run(program).golden_pairs_checked == len(program.golden)
 
 
 def test_a_pad_folds_into_a_depthwise_convolution_that_still_equals():
