@@ -117,12 +117,13 @@ def cached_walks(minutes: float, seed: int) -> Path:
     Raises:
         DataError: the cache folder cannot be written.
         MissingExtraError: scipy is not installed.
+        OutputError: the cache folder cannot be created.
     """
+    parent = cache_dir("workloads")
+    root = parent / f"walks-v{GENERATOR_VERSION}-{float(minutes)!r}min-seed{seed}"
+    if root.is_dir():
+        return root
     try:
-        parent = cache_dir("workloads")
-        root = parent / f"walks-v{GENERATOR_VERSION}-{float(minutes)!r}min-seed{seed}"
-        if root.is_dir():
-            return root
         scratch = Path(tempfile.mkdtemp(prefix=f".{root.name}-", dir=parent))
         try:
             write_walks(scratch, minutes, seed)

@@ -10,7 +10,7 @@ pytest.importorskip("scipy", reason="generated walks need scipy")
 from scipy.integrate import cumulative_simpson
 from scipy.spatial.transform import Rotation
 
-from crest.errors import DataError
+from crest.errors import DataError, OutputError
 from crest.workloads import walks
 from crest.workloads.gait import GRAVITY_M_S2, Motion, simulate
 from crest.workloads.oxiod import (
@@ -229,8 +229,21 @@ def test_losing_a_race_uses_what_the_other_process_wrote(monkeypatch: pytest.Mon
 
 
 def test_a_cache_that_cannot_be_written_is_a_data_error(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("CREST_CACHE", str(tmp_path))
+
+    def full_disk(root: Path, minutes: float, seed: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(walks, "write_walks", full_disk)
+    with pytest.raises(DataError, match="cannot be written") as caught:
+        cached_walks(2.0, 1)
+    assert "CREST_CACHE" in (caught.value.hint or "")
+    assert list((tmp_path / "workloads").iterdir()) == []
+
+
+def test_a_cache_that_cannot_be_created_is_an_output_error(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("CREST_CACHE", str(tmp_path / "file"))
-    with pytest.raises(DataError, match="cannot be written") as caught:
+    with pytest.raises(OutputError, match="cannot be created") as caught:
         cached_walks(2.0, 1)
     assert "CREST_CACHE" in (caught.value.hint or "")
