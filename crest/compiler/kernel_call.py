@@ -56,6 +56,12 @@ def window_fields(
     }  # fmt: skip
 
 
+def dense_window(units: int, depth: int) -> dict[str, int]:
+    """Initialisers of ``crest_window`` for a dense layer, which is a convolution of one position."""
+    names = ("in_h", "in_w", "out_h", "out_w", "k_h", "k_w", "stride_h", "stride_w", "dilation_h", "dilation_w")
+    return {**dict.fromkeys(names, 1), "in_c": depth, "out_c": units, "pad_top": 0, "pad_left": 0}
+
+
 def c_float(value: float) -> str:
     """A float32 literal that reads back exactly."""
     text = repr(float(np.float32(value)))

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Depthwise convolution. Every tap of a patch is an offset from a base address, so that padding, stride and dilation are
  * settled once per position and the loops over channels do not know them: a padding tap leads to a row of zero points. */
+#include "bounds_s8.h"
 #include "crest_nn.h"
 #include "dot_s8.h"
-#include "finish_s8.h"
 #include "memory_ops.h"
+#include "requantise.h"
 
 /* Inlined into their caller, these loops would share the registers with its variables, and spill. */
 #define OWN_FRAME __attribute__((noinline))
@@ -22,16 +23,18 @@ static int32_t one_sum(const taps *t, int32_t from, const int8_t *w, int32_t pit
   return sum;
 }
 
-/* Output channel c from input channel c. */
-OWN_FRAME static void same_channels(const crest_conv2d_s8_params *p, const taps *t, int8_t *out) {
+/* Every channel of one position. */
+OWN_FRAME static void all_channels(const crest_weighted_s8_params *p, const taps *t, int8_t *out) {
   const int32_t channels = p->window.out_c;
-  const crest_channel *channel = p->channels;
+  const int8_t *weights = p->weights;
+  crest_finish finish = crest_finish_start(p);
   int32_t c = 0;
 #if CREST_DSP
-  for (; c + 4 <= channels; c += 4, channel += 4) {
-    const int8_t *base = t->base + c, *w = p->weights + c;
+  for (; c + 4 <= channels; c += 4) {
+    const int8_t *base = t->base + c, *w = weights + c;
     const int32_t *offset = t->offsets, *end = offset + t->count;
-    int32_t s0 = channel[0].bias, s1 = channel[1].bias, s2 = channel[2].bias, s3 = channel[3].bias;
+    const int32_t *bias = finish.bias;
+    int32_t s0 = bias[0] >> 5, s1 = bias[1] >> 5, s2 = bias[2] >> 5, s3 = bias[3] >> 5;
     for (; offset != end; offset++, w += channels) {
       crest_quad x = crest_load_quad(base + *offset), v = crest_load_quad(w);
       s0 = __smlabb(x.even, v.even, s0);
@@ -39,42 +42,27 @@ OWN_FRAME static void same_channels(const crest_conv2d_s8_params *p, const taps 
       s2 = __smlatt(x.even, v.even, s2);
       s3 = __smlatt(x.odd, v.odd, s3);
     }
-    out[c] = crest_finish_s8(p, channel, s0);
-    out[c + 1] = crest_finish_s8(p, channel + 1, s1);
-    out[c + 2] = crest_finish_s8(p, channel + 2, s2);
-    out[c + 3] = crest_finish_s8(p, channel + 3, s3);
+    out[c] = crest_finish_next(&finish, s0);
+    out[c + 1] = crest_finish_next(&finish, s1);
+    out[c + 2] = crest_finish_next(&finish, s2);
+    out[c + 3] = crest_finish_next(&finish, s3);
   }
 #else
-  for (; c + 2 <= channels; c += 2, channel += 2) {
-    const int8_t *base = t->base + c, *w = p->weights + c;
+  for (; c + 2 <= channels; c += 2) {
+    const int8_t *base = t->base + c, *w = weights + c;
     const int32_t *offset = t->offsets, *end = offset + t->count;
-    int32_t s0 = channel[0].bias, s1 = channel[1].bias;
+    int32_t s0 = finish.bias[0] >> 5, s1 = finish.bias[1] >> 5;
     for (; offset != end; offset++, w += channels) {
       const int8_t *x = base + *offset;
       s0 += x[0] * w[0];
       s1 += x[1] * w[1];
     }
-    out[c] = crest_finish_s8(p, channel, s0);
-    out[c + 1] = crest_finish_s8(p, channel + 1, s1);
+    out[c] = crest_finish_next(&finish, s0);
+    out[c + 1] = crest_finish_next(&finish, s1);
   }
 #endif
-  for (; c < channels; c++, channel++) {
-    out[c] = crest_finish_s8(p, channel, one_sum(t, c, p->weights + c, channels, channel->bias));
-  }
-}
-
-/* Several output channels from each input channel. */
-static void more_channels(const crest_conv2d_s8_params *p, const taps *t, int8_t *out) {
-  const int32_t channels = p->window.out_c;
-  const int32_t multiplier = channels / p->window.in_c;
-  int32_t from = 0, left = multiplier;
-  for (int32_t c = 0; c < channels; c++) {
-    const crest_channel *channel = p->channels + c;
-    out[c] = crest_finish_s8(p, channel, one_sum(t, from, p->weights + c, channels, channel->bias));
-    if (--left == 0) {
-      left = multiplier;
-      from++;
-    }
+  for (; c < channels; c++) {
+    out[c] = crest_finish_next(&finish, one_sum(t, c, weights + c, channels, crest_finish_bias(&finish)));
   }
 }
 
@@ -90,7 +78,7 @@ OWN_FRAME static void border_offsets(const crest_window *w, int32_t top, int32_t
   }
 }
 
-void crest_depthwise_s8(const crest_conv2d_s8_params *p, const int8_t *in, int8_t *out, int8_t *scratch) {
+void crest_depthwise_s8(const crest_weighted_s8_params *p, const int8_t *in, int8_t *out, int8_t *scratch) {
   const crest_window *w = &p->window;
   const int32_t count = w->k_h * w->k_w;
   const int32_t reach_h = (w->k_h - 1) * w->dilation_h, reach_w = (w->k_w - 1) * w->dilation_w;
@@ -111,11 +99,8 @@ void crest_depthwise_s8(const crest_conv2d_s8_params *p, const int8_t *in, int8_
         t.base = in;
         t.offsets = border;
       }
-      if (w->in_c == w->out_c) {
-        same_channels(p, &t, out);
-      } else {
-        more_channels(p, &t, out);
-      }
+      all_channels(p, &t, out);
     }
   }
+  crest_bound_s8(out - w->out_h * w->out_w * w->out_c, w->out_h * w->out_w * w->out_c, p->act_min, p->act_max);
 }
