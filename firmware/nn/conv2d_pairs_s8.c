@@ -207,7 +207,7 @@ static void add_products(const int8_t *x, int32_t groups, const int8_t *first, c
 
 /* All output channels of one patch, up to four at a time. */
 static void one_patch(const crest_weighted_s8_params *p, const int8_t *x, int32_t groups, int8_t *out) {
-  crest_finish finish = crest_finish_start(p);
+  crest_finish finish = crest_finish_at(p, 0);
   const int8_t *w = p->weights;
   for (int32_t left = p->window.out_c; left > 0; left -= 4, w += 16 * groups) {
     int32_t sums[4];

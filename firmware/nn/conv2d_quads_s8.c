@@ -81,7 +81,7 @@ static int32_t as_unsigned(const int8_t *patch, int32_t groups, uint32_t *to) {
 
 /* All output channels of one patch. */
 static void one_patch(const crest_weighted_s8_params *p, const uint8_t *x, int32_t depth, int32_t offset, int8_t *out) {
-  crest_finish finish = crest_finish_start(p);
+  crest_finish finish = crest_finish_at(p, 0);
   const uint8_t *w = p->weights;
   int32_t left = p->window.out_c;
   for (; left >= 4; left -= 4, w += 4 * depth) {
@@ -91,7 +91,7 @@ static void one_patch(const crest_weighted_s8_params *p, const uint8_t *x, int32
     for (int32_t i = 0; i < 4; i++) *out++ = crest_finish_next(&finish, sums[i]);
   }
   for (; left; left--, w += depth) {
-    int32_t sum = crest_finish_bias(&finish) + offset;
+    int32_t sum = (*finish.bias >> 5) + offset;
     for (int32_t k = 0; k < depth; k++) sum += x[k] * w[k];
     *out++ = crest_finish_next(&finish, sum);
   }

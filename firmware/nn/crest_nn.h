@@ -102,7 +102,8 @@ void crest_dense_pairs_s8(const crest_weighted_s8_params *p, const int8_t *in, i
  * channels beyond them one after another; taps are filled up to a multiple of 4. Biases hold -128 * sum of weights more.
  * scratch: a patch so filled up, aligned to 4. */
 void crest_conv2d_quads_s8(const crest_weighted_s8_params *p, const int8_t *in, int8_t *out, int8_t *scratch);
-/* Weights [k_h][k_w][out_c], out_c is in_c. scratch: 8 * k_h * k_w + in_c bytes, aligned to 4, within 2 GiB of the input */
+/* out_c is in_c. Weights: of each four channels, by tap, those of the four; of the channels beyond them one after another.
+ * scratch: 8 * k_h * k_w + 17 * in_c bytes, aligned to 4, within 2 GiB of the input */
 void crest_depthwise_s8(const crest_weighted_s8_params *p, const int8_t *in, int8_t *out, int8_t *scratch);
 /* For whatever those cannot do. scratch: k_h * k_w * in_c bytes, or null where every patch lies contiguously in the input */
 void crest_conv2d_wide_s8(const crest_wide_s8_params *p, const int8_t *in, int8_t *out, int8_t *scratch);

@@ -84,13 +84,12 @@ typedef struct {
   const int32_t *bias, *multiplier;
 } crest_finish;
 
-static inline crest_finish crest_finish_start(const crest_weighted_s8_params *p) {
-  crest_finish f = {2 * p->out_zero + 1, p->multiplier_step, p->biases, p->multipliers};
+/* From channel c on. */
+static inline crest_finish crest_finish_at(const crest_weighted_s8_params *p, int32_t c) {
+  const int32_t *multiplier = p->multipliers + c * (p->multiplier_step / 4);
+  crest_finish f = {2 * p->out_zero + 1, p->multiplier_step, p->biases + c, multiplier};
   return f;
 }
-
-/* The bias of the channel to come. */
-static inline int32_t crest_finish_bias(const crest_finish *f) { return *f->bias >> 5; }
 
 /* From the sum of a channel to its int8 value; goes on to the next channel. One less before the shift where the value is
  * negative, and the half and the output zero point in one addition. */

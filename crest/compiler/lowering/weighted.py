@@ -89,11 +89,10 @@ def depthwise_s8(graph: Graph, op: Operator, core: CoreName) -> KernelCall:
     layer = _layer(graph, op, window, np.ascontiguousarray(filters.data.reshape(-1, window["out_c"]).T))
     if window["in_c"] == 1:
         return _convolution(graph, op, core, layer, in_place=False)
-    by_tap = Constant("weights", "int8_t", filters.data.reshape(-1))
     if window["in_c"] == window["out_c"] and layer.is_quick(layer.bias):
-        scratch_bytes = 8 * kernel[0] * kernel[1] + window["in_c"]
-        return _quick("crest_depthwise_s8", layer, layer.bias, by_tap, scratch_bytes)
-    return _exact("crest_depthwise_wide_s8", layer, by_tap)
+        weights = Constant("weights", "int8_t", _fours(layer.weights))
+        return _quick("crest_depthwise_s8", layer, layer.bias, weights, 8 * layer.taps + 17 * window["in_c"])
+    return _exact("crest_depthwise_wide_s8", layer, Constant("weights", "int8_t", filters.data.reshape(-1)))
 
 
 def _layer(graph: Graph, op: Operator, window: dict[str, int], weights: NDArray[np.int8]) -> _Layer:
@@ -213,8 +212,13 @@ def _pairs(weights: NDArray[np.int8]) -> NDArray[np.int32]:
 
 
 def _quads(weights: NDArray[np.int8]) -> NDArray[np.int32]:
-    """Weights + 128: four channels in turns, tap by tap; the channels beyond whole fours one after another."""
-    filled = (_filled(weights, 1).astype(np.int16) - INT8_MIN).astype(np.uint8)
-    whole = len(filled) // 4 * 4
-    by_tap = np.ascontiguousarray(filled[:whole].reshape(whole // 4, 4, filled.shape[1]).transpose(0, 2, 1))
-    return np.concatenate([by_tap.reshape(-1), filled[whole:].reshape(-1)]).view(np.int32)
+    """Weights + 128 with the taps filled up, by fours of channels."""
+    unsigned = (_filled(weights, 1).astype(np.int16) - INT8_MIN).astype(np.uint8)
+    return _fours(unsigned.view(np.int8)).view(np.int32)
+
+
+def _fours(weights: NDArray[np.int8]) -> NDArray[np.int8]:
+    """Four channels in turns, tap by tap; the channels beyond whole fours one after another."""
+    whole = len(weights) // 4 * 4
+    by_tap = weights[:whole].reshape(whole // 4, 4, weights.shape[1]).transpose(0, 2, 1)
+    return np.concatenate([by_tap.reshape(-1), weights[whole:].reshape(-1)])
