@@ -111,16 +111,36 @@ __attribute__((naked, noinline)) static void tile(const tile_arguments *argument
 }
 
 /* Widens groups of four taps: taps 0 and 2, and 1 and 3 become a word each; the words of three patches alternate. */
-static uint32_t *widen(const int8_t *x, int32_t groups, uint32_t *to) {
-  for (; groups; groups--, x += 4, to += 2 * TILE) {
+__attribute__((noinline)) static uint32_t *widen(const int8_t *x, int32_t groups, uint32_t *to) {
+  uint32_t a, b, t;
+  if (groups & 1) {
     crest_quad quad = crest_load_quad(x);
     __builtin_memcpy(to, &quad.even, 4);
     __builtin_memcpy(to + TILE, &quad.odd, 4);
+    x += 4, to += 2 * TILE;
   }
+  if (!(groups >>= 1)) return to;
+  __asm__ volatile(
+      "1:\n\t"
+      "ldr %[a], [%[x]], #4\n\t"
+      "ldr %[b], [%[x]], #4\n\t"
+      "sxtb16 %[t], %[a], ror #8\n\t"
+      "sxtb16 %[a], %[a]\n\t"
+      "str %[t], [%[to], #12]\n\t"
+      "sxtb16 %[t], %[b], ror #8\n\t"
+      "sxtb16 %[b], %[b]\n\t"
+      "str %[t], [%[to], #36]\n\t"
+      "str %[b], [%[to], #24]\n\t"
+      "str %[a], [%[to]], #48\n\t"
+      "subs %[groups], #1\n\t"
+      "bne 1b"
+      : [x] "+r"(x), [to] "+r"(to), [groups] "+r"(groups), [a] "=&r"(a), [b] "=&r"(b), [t] "=&r"(t)
+      :
+      : "cc", "memory");
   return to;
 }
 
-static uint32_t *widen_padding(int32_t value, int32_t groups, uint32_t *to) {
+__attribute__((noinline)) static uint32_t *widen_padding(int32_t value, int32_t groups, uint32_t *to) {
   const uint32_t both = ((uint32_t)value & 0xFFFFu) * 0x10001u;
   for (; groups; groups--, to += 2 * TILE) to[0] = to[TILE] = both;
   return to;
@@ -230,9 +250,15 @@ void crest_conv2d_pairs_s8(const crest_weighted_s8_params *p, const int8_t *in, 
   tile_arguments a = {.x = widened, .x_end = widened + 2 * TILE * groups, .skip = -groups & 3, .biases = p->biases,
                       .multipliers = p->multipliers, .multiplier_step = p->multiplier_step,
                       .twice_out_zero_plus_one = 2 * p->out_zero + 1, .pitch = w->out_c, .channels = w->out_c};
+  /* Every position of the input is a patch. */
+  const int pointwise = positions == w->in_h * w->in_w && w->k_h * w->k_w == 1 && w->pad_top == 0 && w->pad_left == 0;
   for (; position + TILE <= positions; position += TILE, out += TILE * w->out_c) {
     for (int32_t i = 0; i < TILE; i++) {
-      widen_patch(p, in, y, x, widened + i, gathered);
+      if (pointwise) {
+        widen(in + (position + i) * w->in_c, groups, widened + i);
+      } else {
+        widen_patch(p, in, y, x, widened + i, gathered);
+      }
       if (++x == w->out_w) x = 0, y++;
     }
     a.out = out;

@@ -22,6 +22,8 @@ _SUM_LIMIT: Final = 1 << 30
 _BIAS_LIMIT: Final = 1 << 26
 _GROUP_TAPS: Final = 4
 _TILE_POSITIONS: Final = 3
+# Patches are gathered in whole words.
+_OVERRUN_BYTES: Final = 4
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,14 +134,14 @@ def _convolution(graph: Graph, op: Operator, core: CoreName, layer: _Layer, in_p
         bias = layer.bias + INT8_MIN * layer.weights.astype(np.int64).sum(axis=1)
         if layer.is_quick(bias):
             weights = Constant("weights", "int32_t", _quads(layer.weights))
-            return _quick("crest_conv2d_quads_s8", layer, bias, weights, padded_taps)
+            return _quick("crest_conv2d_quads_s8", layer, bias, weights, padded_taps + _OVERRUN_BYTES)
     elif layer.is_quick(layer.bias):
         scratch_bytes = 2 * _TILE_POSITIONS * padded_taps if layer.positions >= _TILE_POSITIONS else 0
-        scratch_bytes += 0 if in_place else padded_taps
+        scratch_bytes += 0 if in_place else padded_taps + _OVERRUN_BYTES
         weights = Constant("weights", "int32_t", _pairs(layer.weights))
         return _quick("crest_conv2d_pairs_s8", layer, layer.bias, weights, scratch_bytes)
     weights = Constant("weights", "int8_t", layer.weights.reshape(-1))
-    return _exact("crest_conv2d_wide_s8", layer, weights, 0 if in_place else layer.taps)
+    return _exact("crest_conv2d_wide_s8", layer, weights, 0 if in_place else layer.taps + _OVERRUN_BYTES)
 
 
 def _quick(
