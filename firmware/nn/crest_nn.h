@@ -27,7 +27,7 @@ typedef struct {
   int32_t out_zero, act_min, act_max;
   int32_t multiplier_step; /* bytes from one channel's multiplier to the next: 4, or 0 where all share one */
   const void *weights;     /* bytes in the order that the kernel wants, aligned to 4 */
-  const int32_t *biases;   /* bias * 32 + shift - 1; one more than out_c where that is odd */
+  const int32_t *biases;   /* bias * 32 + shift - 1; filled up to a multiple of 4 */
   const int32_t *multipliers;
 } crest_weighted_s8_params;
 

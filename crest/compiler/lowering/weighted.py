@@ -162,7 +162,7 @@ def _quick(
         ),
         constants=(
             weights,
-            Constant("biases", "int32_t", np.append(records, np.zeros(len(records) % 2, dtype=np.int64))),
+            Constant("biases", "int32_t", np.append(records, np.zeros(-len(records) % 4, dtype=np.int64))),
             Constant("multipliers", "int32_t", layer.multiplier[:1] if shared else layer.multiplier),
         ),
         scratch_bytes=scratch_bytes or 0,
