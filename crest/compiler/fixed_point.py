@@ -39,7 +39,7 @@ def quantize_multiplier(real: float) -> tuple[int, int]:
 
 
 def requantize(value: int, multiplier: int, shift: int) -> int:
-    """``value * multiplier * 2**(shift - 31)``, rounded twice as TFLM does: behind the product, then behind the shift."""
+    """``value * multiplier * 2**(shift - 31)``, rounded as TFLM does: behind the product, then once more."""
     wide = value * (1 << max(shift, 0)) * multiplier
     high = (wide + (1 << 30)) >> 31
     right = max(-shift, 0)
