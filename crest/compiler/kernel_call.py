@@ -30,6 +30,8 @@ class KernelCall:
             ``{params}`` for the address of the parameters.
         params: C type and designated initialisers (``@suffix`` refers to a constant of this call).
         weight_bytes: bytes of weights and biases among the constants.
+        lag_bytes: by how much the output must start before the first input where both share memory; None where
+            they must not.
     """
 
     function: str
@@ -38,6 +40,7 @@ class KernelCall:
     constants: tuple[Constant, ...] = ()
     scratch_bytes: int = 0
     weight_bytes: int = 0
+    lag_bytes: int | None = None
 
 
 def window_fields(

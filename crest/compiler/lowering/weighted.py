@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from crest.compiler.fixed_point import INT8_MAX, INT8_MIN, activation_range_int8, quantize_multiplier, requantize
 from crest.compiler.graph import Graph, Operator, output_channels
 from crest.compiler.kernel_call import Constant, KernelCall, dense_window, window_fields
+from crest.compiler.lowering.overlap import lag_bytes
 from crest.targets import CoreName
 
 # The quick requantization doubles a sum before it is multiplied.
@@ -167,6 +168,7 @@ def _quick(
         ),
         scratch_bytes=scratch_bytes or 0,
         weight_bytes=layer.weights.size + 4 * len(bias),
+        lag_bytes=lag_bytes(layer.window),
     )  # fmt: skip
 
 
@@ -186,6 +188,7 @@ def _exact(function: str, layer: _Layer, weights: Constant, scratch_bytes: int |
         ),
         scratch_bytes=scratch_bytes or 0,
         weight_bytes=layer.weights.size + 4 * len(bias),
+        lag_bytes=lag_bytes(layer.window),
     )
 
 
