@@ -16,6 +16,7 @@ from elftools.elf.elffile import ELFFile
 
 from crest.assets import asset_path
 from crest.compiler import linker
+from crest.compiler.cost import Cost, core_cost
 from crest.compiler.emit import Sources, emit
 from crest.compiler.graph import Graph
 from crest.compiler.host import HostModel
@@ -50,15 +51,17 @@ class Lowered:
         return emit(self.graph, self.calls, self.arena, self.model_id)
 
 
-def lower_graph(imported: Graph, core: CoreName = "cortex-m4") -> Lowered:
+def lower_graph(imported: Graph, core: CoreName = "cortex-m4", cost: Cost | None = None) -> Lowered:
     """Run the passes, choose the kernels and plan the memory.
 
     Args:
         imported: from ``import_tflite``.
         core: whose instructions the kernels may use; the host runs the kernels of every core.
+        cost: decides between kernels of a layer; by default the core's own table.
     """
     graph, removed = run_passes(imported)
-    calls = tuple(lower(graph, op, core) for op in graph.operators)
+    cost = cost or core_cost(core)
+    calls = tuple(lower(graph, op, core, cost) for op in graph.operators)
     scratch = {p: call.scratch_bytes for p, call in enumerate(calls) if call is not None and call.scratch_bytes}
     arena = plan_arena(graph, scratch)
     model_id = _content_hash(imported).digest()[:8]
