@@ -137,3 +137,4 @@ def test_kernels_give_the_same_outputs_on_every_core(core, fpu, model):
     assert record.golden_pairs_checked == len(program.golden)
     assert record.profile.core == core
     assert ("smlad" in record.profile.total()) == (core == "cortex-m7")
+    assert ("dual_issued" in record.profile.total()) == (core == "cortex-m7")
