@@ -4,8 +4,8 @@ A first version: an in-order machine with two slots walks the block once, every 
 rules are those measured on STM32H7 parts by others (jnk0le, cortex_m7.md): a pair has at most one multiplication, none
 beside a store, and at most one store; what extends, packs, saturates or moves bit fields goes in the older slot only,
 and not beside a shifted operand; two loads pair where they are known to hit different halves of an aligned double word;
-LDM and STM move two words a cycle, alone. A product is late by one cycle except for the next accumulation; multiplications,
-addresses and shifters want loaded words one cycle late, and bytes and halfwords are late by one more.
+LDM and STM move two words a cycle, alone. A product is late by one cycle except for the next accumulation;
+multiplications, addresses and shifters want loaded words one cycle late, and bytes and halfwords are late by one more.
 
 Not seen: what a block leaves unfinished to the next one, pairs across a branch, banks of unrelated addresses.
 """
