@@ -22,6 +22,7 @@ from crest.compiler.host import HostModel
 from crest.compiler.kernel_call import KernelCall
 from crest.compiler.lowering import lower
 from crest.compiler.memory import ArenaPlan, plan_arena
+from crest.compiler.ordering import reorder, scratch_bytes
 from crest.compiler.passes import PassRecord, run_passes
 from crest.compiler.program import GoldenPair, Program, ProgramLayer
 from crest.compiler.stack import stack_bound_bytes
@@ -53,9 +54,9 @@ class Lowered:
 def lower_graph(imported: Graph) -> Lowered:
     """Run the passes, choose the kernels and plan the memory."""
     graph, removed = run_passes(imported)
-    calls = tuple(lower(graph, op) for op in graph.operators)
-    scratch = {p: call.scratch_bytes for p, call in enumerate(calls) if call is not None and call.scratch_bytes}
-    arena = plan_arena(graph, scratch)
+    graph, calls, moved = reorder(graph, tuple(lower(graph, op) for op in graph.operators))
+    removed = (*removed, PassRecord("reorder", tuple(moved)))
+    arena = plan_arena(graph, scratch_bytes(calls))
     model_id = _content_hash(imported).digest()[:8]
     return Lowered(imported, graph, removed, calls, arena, model_id)
 
