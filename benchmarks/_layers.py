@@ -75,7 +75,7 @@ def show(core: str, title: str, costs: Costs) -> None:
             _number(instructions), f"{cost.cycles / cost.work:.2f}", _number(cycles),
             _number(None if theirs is None else ours / theirs),
         )  # fmt: skip
-    Console(width=120).print(table)
+    Console(width=130).print(table)
 
 
 def _number(value: float | None) -> str:

@@ -123,19 +123,19 @@ def main() -> None:
     compared = True
     for name, file in MODELS.items():
         model = (arguments.models / file).read_bytes()
-        lowered = lower_graph(import_tflite(model, name))
-        shape = lowered.imported.tensors[lowered.imported.inputs[0]].shape
-        cases = tflm_cases(model, shape, inputs, arguments.seed)
+        graph = import_tflite(model, name)
+        cases = tflm_cases(model, graph.tensors[graph.inputs[0]].shape, inputs, arguments.seed)
         compared &= cases is not None
-        wrong += host_mismatches(lowered, cases) if cases else 0
         for core, target in TARGETS.items():
+            lowered = lower_graph(graph)
             result = run(lowered, target, "zig")
             show(core, f"{name} on {target.core}", result.costs)
             for kind, cost in result.costs.items():
                 pooled[core].setdefault(kind, Cost()).add(cost)
             figures |= speed(core, name, lowered, result)
             figures |= memory(name, result.program) if core == "m4" else {}
-            wrong += emulated_mismatches(result.program, cases) if cases else 0
+            if cases:
+                wrong += host_mismatches(lowered, cases) + emulated_mismatches(result.program, cases)
     for core, costs in pooled.items():
         show(core, f"all models on {TARGETS[core].core}", costs)
     figures |= compile_time((arguments.models / MODELS["kws"]).read_bytes(), arguments.seed)

@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from crest.emulators.blocks import COLUMN, Block, Instruction, analyse, disassemble
+from crest.emulators.blocks import COLUMN, Block, Instruction, analyse, disassemble, is_conditional
 
 _REGISTER: Final = re.compile(r"\b(?:r\d+|sb|sl|fp|ip|sp|lr|pc|[sd]\d+)\b")
 _SHIFTED: Final = re.compile(r"\b(?:lsl|lsr|asr|ror|rrx)\b")
@@ -33,7 +33,7 @@ _SETS_FLAGS: Final = re.compile(
 _READS_FLAGS: Final = re.compile(r"(adcs?|sbcs?|rrxs?|sel)$")
 # Two operands, the first of which is not read.
 _UNARY: Final = re.compile(r"(mov[sw]?|mvns?|adr|clz|rbit|rev(16|sh)?|[su]xt(b|h|b16)|rsbs?|mrs|vmov.*|vcvt.*)$")
-_CONDITIONAL: Final = re.compile(r".*(eq|ne|hs|cs|lo|cc|mi|pl|vs|vc|hi|ls|ge|lt|gt|le)$")
+_LONG_PRODUCT: Final = re.compile(r"[su]mull|[su]mlal|umaal|smlsld")
 _FLAGS: Final = "flags"
 
 _PRODUCTS: Final = frozenset(("mul", "mla", "smull", "smlal", "smlad", "smlabb"))
@@ -136,7 +136,7 @@ def _different_banks(older: _Op, younger: _Op) -> bool:
 def _decode(instruction: Instruction) -> _Op:
     mnemonic, operands, kind = instruction.mnemonic.split(".")[0], instruction.operands, instruction.kind
     names = _REGISTER.findall(operands)
-    conditional = kind not in _BRANCHES and bool(_CONDITIONAL.match(mnemonic)) and not _SETS_FLAGS.match(mnemonic)
+    conditional = kind not in _BRANCHES and is_conditional(mnemonic)
     targets = _targets(mnemonic, operands, kind, names)
     sources = set(names[len(targets) :]) if kind not in ("ldm", "ld", "ldrd") else _address(operands, names)
     if (
@@ -146,7 +146,7 @@ def _decode(instruction: Instruction) -> _Op:
     ):
         sources |= targets
     shifted = kind == "alu" and bool(_SHIFTED.search(operands))
-    accumulator = _accumulator(kind, names, targets)
+    accumulator = _accumulator(mnemonic, kind, names, targets)
     # A conditional branch is predicted: it does not wait for the flags.
     flags = {_FLAGS} if conditional or _READS_FLAGS.match(mnemonic) else set()
     early_all = (
@@ -173,12 +173,12 @@ def _targets(mnemonic: str, operands: str, kind: str, names: Sequence[str]) -> s
         return set(_REGISTER.findall(operands[operands.index("{") :]))
     if kind in ("st", "strd", "stm", "nop", "it", *_BRANCHES) or mnemonic in ("cmp", "cmn", "tst", "teq"):
         return set()
-    return set(names[: 2 if kind in ("ldrd", "smull", "smlal") else 1])
+    return set(names[: 2 if kind == "ldrd" or _LONG_PRODUCT.match(mnemonic) else 1])
 
 
-def _accumulator(kind: str, names: Sequence[str], targets: set[str]) -> set[str]:
-    if kind == "smlal":
-        return targets
+def _accumulator(mnemonic: str, kind: str, names: Sequence[str], targets: set[str]) -> set[str]:
+    if _LONG_PRODUCT.match(mnemonic):
+        return set() if kind == "smull" else targets
     return {names[3]} if kind in ("mla", "smlad", "smlabb") and len(names) == 4 else set()
 
 

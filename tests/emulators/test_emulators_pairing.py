@@ -27,6 +27,9 @@ def walk(text):
         ("smlad r0, r1, r2, r0; smlad r0, r3, r4, r0", 0, 0),  # but not for the next accumulation
         ("smlad r0, r1, r2, r0; smlad r5, r0, r4, r5", 0, 1),
         ("smlal r0, r1, r2, r3; smlal r0, r1, r4, r5", 0, 0),
+        ("smlald r0, r1, r2, r3; smlald r0, r1, r4, r5", 0, 0),
+        ("smull r0, r1, r2, r3; add.w r4, r1, r5", 0, 1),
+        ("mls r0, r1, r2, r3; mls r0, r4, r5, r0", 0, 0),
         ("sxtb16 r0, r1; smlad r2, r3, r4, r2", 1, 0),
         ("smlad r2, r3, r4, r2; sxtb16 r0, r1", 0, 0),  # extensions go in the older slot
         ("sxtb16 r0, r1; sxtb16 r2, r3, ror #8", 0, 0),
