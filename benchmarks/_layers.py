@@ -28,6 +28,10 @@ class Cost:
         self.instructions += other.instructions
         self.cycles += other.cycles
 
+    def per_mac(self) -> tuple[float, float]:
+        """Instructions and cycles."""
+        return self.instructions / self.work, self.cycles / self.work
+
 
 Costs = dict[str, Cost]
 
@@ -58,24 +62,28 @@ def costs_by_type(program: Program, profile: ExecutionProfile, timing: CoreTimin
     return costs
 
 
-def show(core: str, title: str, costs: Costs) -> None:
+def show(core: str, title: str, costs: Costs, gcc: Costs) -> None:
     """Print the table; the ratio is of cycles, or of instructions where CMSIS-NN's cycles are not known."""
     timed = all(cycles is not None for _, cycles in CMSIS_NN_BY_TYPE[core].values())
-    ratio = "ratio of cycles" if timed else "of instructions"
     table = Table(title=title)
     table.add_column("layer type")
-    for name in ("MACs", "instructions", "per MAC", "CMSIS-NN", "cycles per MAC", "CMSIS-NN", ratio):
+    for name in ("MACs", "instr. per MAC", "GCC", "CMSIS-NN", "cycles per MAC", "GCC", "CMSIS-NN"):
         table.add_column(name, justify="right")
+    table.add_column("ratio of cycles" if timed else "ratio of instr.", justify="right")
     for kind, cost in costs.items():
-        instructions, cycles = CMSIS_NN_BY_TYPE[core].get(kind, (None, None))
-        theirs = cycles if timed else instructions
-        ours = (cost.cycles if timed else cost.instructions) / cost.work
-        table.add_row(
-            kind, f"{cost.work:,.0f}", f"{cost.instructions:,.0f}", f"{cost.instructions / cost.work:.2f}",
-            _number(instructions), f"{cost.cycles / cost.work:.2f}", _number(cycles),
-            _number(None if theirs is None else ours / theirs),
-        )  # fmt: skip
-    Console(width=130).print(table)
+        theirs = CMSIS_NN_BY_TYPE[core].get(kind, (None, None))
+        other = gcc[kind].per_mac() if kind in gcc else (None, None)
+        columns = [value for three in zip(cost.per_mac(), other, theirs, strict=True) for value in three]
+        reference = theirs[timed]
+        ratio = None if reference is None else cost.per_mac()[timed] / reference
+        table.add_row(kind, f"{cost.work:,.0f}", *map(_number, (*columns, ratio)))
+    Console(width=140).print(table)
+
+
+def add(costs: Costs, more: Costs) -> None:
+    """Add costs to a pool."""
+    for kind, cost in more.items():
+        costs.setdefault(kind, Cost()).add(cost)
 
 
 def _number(value: float | None) -> str:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from _compile_time import compile_seconds
 from _figures import options, report
-from _layers import Cost, Costs, costs_by_type, show
+from _layers import Costs, add, costs_by_type, show
 from _oracle import emulated_mismatches, host_mismatches, tflm_cases
 from _reference import NO_M7_CYCLES, TFLM_ARENA_BYTES, TFLM_FLASH_BYTES, better_cmsis_nn
 
@@ -74,9 +74,8 @@ def run(lowered: Lowered, target: Target, toolchain: ToolchainName) -> Run:
     return Run(program, profile, costs_by_type(program, profile, load_core_timing(target.core)))
 
 
-def speed(core: str, name: str, lowered: Lowered, ours: Run) -> Figures:
+def speed(core: str, name: str, ours: Run, gcc: Run | None) -> Figures:
     """Instructions and cycles of one inference, by both toolchains, and as a part of CMSIS-NN's."""
-    gcc = run(lowered, TARGETS[core], "gcc") if shutil.which("arm-none-eabi-gcc") else None
     instructions, cycles = better_cmsis_nn(core, name)
     figures: Figures = {}
     for label, result in (("", ours), ("gcc_", gcc)):
@@ -118,7 +117,9 @@ def main() -> None:
     print(f"M0+ and M7: the memories and peripherals of the {BOARD.name}, with another core and its compiler flags")
     print(f"M7: {NO_M7_CYCLES}")
     figures: Figures = {}
+    has_gcc = shutil.which("arm-none-eabi-gcc") is not None
     pooled: dict[str, Costs] = {core: {} for core in TARGETS}
+    pooled_gcc: dict[str, Costs] = {core: {} for core in TARGETS}
     inputs, wrong = RANDOM_INPUTS[arguments.quick], 0
     compared = True
     for name, file in MODELS.items():
@@ -128,16 +129,17 @@ def main() -> None:
         compared &= cases is not None
         for core, target in TARGETS.items():
             lowered = lower_graph(graph)
-            result = run(lowered, target, "zig")
-            show(core, f"{name} on {target.core}", result.costs)
-            for kind, cost in result.costs.items():
-                pooled[core].setdefault(kind, Cost()).add(cost)
-            figures |= speed(core, name, lowered, result)
-            figures |= memory(name, result.program) if core == "m4" else {}
+            ours = run(lowered, target, "zig")
+            gcc = run(lowered, target, "gcc") if has_gcc else None
+            show(core, f"{name} on {target.core}", ours.costs, gcc.costs if gcc else {})
+            add(pooled[core], ours.costs)
+            add(pooled_gcc[core], gcc.costs if gcc else {})
+            figures |= speed(core, name, ours, gcc)
+            figures |= memory(name, ours.program) if core == "m4" else {}
             if cases:
-                wrong += host_mismatches(lowered, cases) + emulated_mismatches(result.program, cases)
-    for core, costs in pooled.items():
-        show(core, f"all models on {TARGETS[core].core}", costs)
+                wrong += host_mismatches(lowered, cases) + emulated_mismatches(ours.program, cases)
+    for core, target in TARGETS.items():
+        show(core, f"all models on {target.core}", pooled[core], pooled_gcc[core])
     figures |= compile_time((arguments.models / MODELS["kws"]).read_bytes(), arguments.seed)
     figures["inputs_per_model_and_machine"] = inputs
     figures["mismatches"] = wrong if compared else None
