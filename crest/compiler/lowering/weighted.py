@@ -155,9 +155,13 @@ def _conv_pairs(layer: _Layer, gather_bytes: int) -> KernelCall:
     """Patches widened one by one, three at a time; those left over are taken as they are."""
     tiles, left = divmod(layer.positions, _TILE_POSITIONS)
     groups = layer.padded_taps // _GROUP_TAPS
+    window = layer.window
+    is_pointwise = layer.taps == window["in_c"] and layer.positions == window["in_h"] * window["in_w"]
     work = {
         "tile_pairs": tiles * layer.pairs, "tile_steps": tiles * layer.pairs * 2 * groups,
-        "patches": _TILE_POSITIONS * tiles, "widened_groups": _TILE_POSITIONS * tiles * groups,
+        "patches": 0 if is_pointwise else _TILE_POSITIONS * tiles,
+        "pointwise_patches": _TILE_POSITIONS * tiles if is_pointwise else 0,
+        "widened_groups": _TILE_POSITIONS * tiles * groups,
         "lines": left, "line_fours": left * -(-layer.pairs // 2), "line_groups": left * -(-layer.pairs // 2) * groups,
     }  # fmt: skip
     scratch_bytes = gather_bytes + (2 * _TILE_POSITIONS * layer.padded_taps if tiles else 0)
