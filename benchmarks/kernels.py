@@ -128,7 +128,7 @@ def main() -> None:
         cases = tflm_cases(model, graph.tensors[graph.inputs[0]].shape, inputs, arguments.seed)
         compared &= cases is not None
         for core, target in TARGETS.items():
-            lowered = lower_graph(graph)
+            lowered = lower_graph(graph, target.core)
             ours = run(lowered, target, "zig")
             gcc = run(lowered, target, "gcc") if has_gcc else None
             show(core, f"{name} on {target.core}", ours.costs, gcc.costs if gcc else {})

@@ -100,7 +100,7 @@ class Pricing:
         Raises:
             CapacityError: it does not fit; weights and arena are looked at before anything is compiled.
         """
-        lowered = lower_graph(graph)
+        lowered = lower_graph(graph, self.conditions.target.core)
         self._check_static_fit(lowered)
         program = build_program(lowered, self.conditions.target, self._toolchain)
         check_fit(self._beside(program.memory), self.conditions.target)

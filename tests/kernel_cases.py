@@ -56,8 +56,13 @@ def convolutions(draw, dtype="int8", depthwise=False):
 
 
 def check(model: bytes, seed: int, runs: int = 3) -> None:
+    for core in ("cortex-m0plus", "cortex-m4"):
+        check_core(model, core, seed, runs)
+
+
+def check_core(model: bytes, core: str, seed: int, runs: int) -> None:
     graph = import_tflite(model)
-    lowered = lower_graph(graph)
+    lowered = lower_graph(graph, core)
     rng = np.random.default_rng(seed)
     oracle = tflm.Interpreter.from_bytes(model, arena_size=1 << 16)
     with HostModel(lowered.graph, lowered.sources) as host:

@@ -29,7 +29,7 @@ from crest.compiler.stack import stack_bound_bytes
 from crest.compiler.toolchain import MEASURE, Toolchain
 from crest.errors import CapacityError
 from crest.measurement import MemoryReport
-from crest.targets import Target
+from crest.targets import CoreName, Target
 
 GOLDEN_PAIRS = 4
 
@@ -51,10 +51,15 @@ class Lowered:
         return emit(self.graph, self.calls, self.arena, self.model_id)
 
 
-def lower_graph(imported: Graph) -> Lowered:
-    """Run the passes, choose the kernels and plan the memory."""
+def lower_graph(imported: Graph, core: CoreName = "cortex-m4") -> Lowered:
+    """Run the passes, choose the kernels and plan the memory.
+
+    Args:
+        imported: from ``import_tflite``.
+        core: whose instructions the kernels may use; the host runs the kernels of every core.
+    """
     graph, removed = run_passes(imported)
-    graph, calls, moved = reorder(graph, tuple(lower(graph, op) for op in graph.operators))
+    graph, calls, moved = reorder(graph, tuple(lower(graph, op, core) for op in graph.operators))
     removed = (*removed, PassRecord("reorder", tuple(moved)))
     arena = plan_arena(graph, scratch_bytes(calls))
     model_id = _content_hash(imported).digest()[:8]

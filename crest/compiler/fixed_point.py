@@ -38,6 +38,15 @@ def quantize_multiplier(real: float) -> tuple[int, int]:
     return multiplier, shift
 
 
+def requantize(value: int, multiplier: int, shift: int) -> int:
+    """``value * multiplier * 2**(shift - 31)``, rounded as TFLM does: behind the product, then once more."""
+    wide = value * (1 << max(shift, 0)) * multiplier
+    high = (wide + (1 << 30)) >> 31
+    right = max(-shift, 0)
+    half = (1 << right) >> 1
+    return (high + half - (1 if high < 0 and right else 0)) >> right
+
+
 def activation_range_int8(activation: str, scale: float, zero_point: int) -> tuple[int, int]:
     """Clamping bounds of a fused activation on an int8 output."""
     low, high = INT8_MIN, INT8_MAX

@@ -30,6 +30,8 @@ class KernelCall:
             ``{params}`` for the address of the parameters.
         params: C type and designated initialisers (``@suffix`` refers to a constant of this call).
         weight_bytes: bytes of weights and biases among the constants.
+        lag_bytes: by how much the output must start before the first input where both share memory; None where
+            they must not.
     """
 
     function: str
@@ -38,6 +40,7 @@ class KernelCall:
     constants: tuple[Constant, ...] = ()
     scratch_bytes: int = 0
     weight_bytes: int = 0
+    lag_bytes: int | None = None
 
 
 def window_fields(
@@ -54,6 +57,12 @@ def window_fields(
         "dilation_h": attributes["dilation"][0], "dilation_w": attributes["dilation"][1],
         "pad_top": top, "pad_left": left,
     }  # fmt: skip
+
+
+def dense_window(units: int, depth: int) -> dict[str, int]:
+    """Initialisers of ``crest_window`` for a dense layer, which is a convolution of one position."""
+    names = ("in_h", "in_w", "out_h", "out_w", "k_h", "k_w", "stride_h", "stride_w", "dilation_h", "dilation_w")
+    return {**dict.fromkeys(names, 1), "in_c": depth, "out_c": units, "pad_top": 0, "pad_left": 0}
 
 
 def c_float(value: float) -> str:

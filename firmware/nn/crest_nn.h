@@ -12,28 +12,39 @@ void crest_layer_mark(uint32_t layer);
 #define CREST_LAYER(index) ((void)0)
 #endif
 
-/* Requantization of one output channel. The input zero point is folded into the bias:
- * bias = original bias - input zero point * sum of the channel's weights. No sum of the channel, shifted to the left where
- * shift is positive, may reach 2^30. */
-typedef struct {
-  int32_t bias;
-  int32_t multiplier; /* Q31 */
-  int32_t shift;      /* to the left where positive, rounding to the right where negative */
-} crest_channel;
-
 typedef struct {
   int32_t in_h, in_w, in_c;
   int32_t out_h, out_w, out_c;
   int32_t k_h, k_w, stride_h, stride_w, dilation_h, dilation_w, pad_top, pad_left;
 } crest_window;
 
+/* A layer with weights. The input zero point is folded into the biases: bias = original bias - input zero point * sum of the
+ * channel's weights. The factor of a channel is multiplier / 2^(31 + shift) with shift from 1 to 31, and no value before the
+ * last shift may leave 32 bits. */
 typedef struct {
   crest_window window;
   int32_t in_zero; /* padding taps read this value */
   int32_t out_zero, act_min, act_max;
+  int32_t multiplier_step; /* bytes from one channel's multiplier to the next: 4, or 0 where all share one */
+  const void *weights;     /* bytes in the order that the kernel wants, aligned to 4 */
+  const int32_t *biases;   /* bias * 32 + shift - 1; filled up to a multiple of 4 */
+  const int32_t *multipliers;
+} crest_weighted_s8_params;
+
+/* Requantization of one output channel by any factor. */
+typedef struct {
+  int32_t bias;
+  int32_t multiplier; /* Q31 */
+  int32_t shift;      /* to the left where positive, rounding to the right where negative */
+} crest_channel;
+
+/* A layer with weights whose sums or factors may be of any size. */
+typedef struct {
+  crest_window window;
+  int32_t in_zero, out_zero, act_min, act_max;
   const int8_t *weights; /* [out_c][k_h][k_w][in_c]; depthwise [k_h][k_w][out_c] */
   const crest_channel *channels;
-} crest_conv2d_s8_params;
+} crest_wide_s8_params;
 
 typedef struct {
   crest_window window;
@@ -81,15 +92,22 @@ typedef struct {
   int32_t fill; /* byte value, the same for every byte of an element */
 } crest_pad_params;
 
-/* scratch: 2 * k_h * k_w * in_c bytes, or null where every patch lies contiguously in the input */
-void crest_conv2d_s8(const crest_conv2d_s8_params *p, const int8_t *in, int8_t *out, int8_t *scratch);
-/* scratch: 8 * k_h * k_w + in_c bytes, aligned to 4, within 2 GiB of the input; out_c is a multiple of in_c */
-void crest_depthwise_s8(const crest_conv2d_s8_params *p, const int8_t *in, int8_t *out, int8_t *scratch);
-void crest_dense_s8(const crest_conv2d_s8_params *p, const int8_t *in, int8_t *out);
-/* The same where a sum, shifted to the left where its channel asks for it, may reach 2^30. */
-void crest_conv2d_wide_s8(const crest_conv2d_s8_params *p, const int8_t *in, int8_t *out, int8_t *scratch);
-void crest_depthwise_wide_s8(const crest_conv2d_s8_params *p, const int8_t *in, int8_t *out, int8_t *scratch);
-void crest_dense_wide_s8(const crest_conv2d_s8_params *p, const int8_t *in, int8_t *out);
+/* For cores with the DSP extension. Weights: pairs of output channels; of each pair, by four taps k, the bytes
+ * c0[k] c1[k] c0[k+2] c1[k+2] c0[k+1] c1[k+1] c0[k+3] c1[k+3]; taps are filled up to a multiple of 4 and channels to one of 2
+ * with zeros. scratch: 6 bytes for each tap so filled up where there are 3 positions, and a filled up patch and 4 bytes where
+ * patches must be gathered; aligned to 4. Up to 3 bytes behind the input are read, and multiplied with zero. */
+void crest_conv2d_pairs_s8(const crest_weighted_s8_params *p, const int8_t *in, int8_t *out, int8_t *scratch);
+void crest_dense_pairs_s8(const crest_weighted_s8_params *p, const int8_t *in, int8_t *out);
+/* For cores without it. Weights + 128, unsigned: of each four output channels, by tap, the bytes of the four; of the
+ * channels beyond them one after another; taps are filled up to a multiple of 4. Biases hold -128 * sum of weights more.
+ * scratch: a patch so filled up and 4 bytes, aligned to 4. */
+void crest_conv2d_quads_s8(const crest_weighted_s8_params *p, const int8_t *in, int8_t *out, int8_t *scratch);
+/* out_c is in_c. Weights: of each four channels, by tap, those of the four; of the channels beyond them one after another.
+ * scratch: 8 * k_h * k_w + 17 * in_c bytes, aligned to 4, within 2 GiB of the input */
+void crest_depthwise_s8(const crest_weighted_s8_params *p, const int8_t *in, int8_t *out, int8_t *scratch);
+/* For whatever those cannot do. scratch: k_h * k_w * in_c + 4 bytes, or null where every patch lies contiguously in the input */
+void crest_conv2d_wide_s8(const crest_wide_s8_params *p, const int8_t *in, int8_t *out, int8_t *scratch);
+void crest_depthwise_wide_s8(const crest_wide_s8_params *p, const int8_t *in, int8_t *out);
 /* Element-wise kernels may write over an operand of the size of their result. */
 void crest_add_s8(const crest_add_s8_params *p, const int8_t *left, const int8_t *right, int8_t *out, int32_t n);
 void crest_relu_s8(const crest_relu_s8_params *p, const int8_t *in, int8_t *out, int32_t n);

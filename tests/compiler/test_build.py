@@ -148,7 +148,7 @@ def test_the_elf_tells_nothing_of_the_machine_that_built_it(toolchain):
 def test_kernels_give_the_same_outputs_on_every_core(core, fpu, model):
     """The board around them is the M4's; the core, its instructions and its compiler flags are not."""
     target = TARGET.model_copy(update={"core": core, "fpu": fpu})
-    lowered = lower_graph(import_tflite(model, "small"))
+    lowered = lower_graph(import_tflite(model, "small"), target.core)
     program = build_program(lowered, target, target_toolchain("zig", target))
     record = EmulatedBackend().run(program)
     assert record.golden_pairs_checked == len(program.golden)

@@ -10,22 +10,20 @@ from crest.compiler.kernel_call import KernelCall
 from crest.compiler.lowering.averages import average_pool, max_pool, mean_f32, mean_s8, softmax_f32, softmax_s8
 from crest.compiler.lowering.elementwise import add_f32, add_s8, relu_f32, relu_s8
 from crest.compiler.lowering.moves import pad, strided_slice
-from crest.compiler.lowering.weighted import (
-    conv_f32,
-    conv_s8,
-    depthwise_f32,
-    depthwise_s8,
-    fully_connected_f32,
-    fully_connected_s8,
-)
+from crest.compiler.lowering.weighted import conv_s8, depthwise_s8, fully_connected_s8
+from crest.compiler.lowering.weighted_f32 import conv_f32, depthwise_f32, fully_connected_f32
 from crest.errors import ModelError
+from crest.targets import CoreName
 
 
-def lower(graph: Graph, op: Operator) -> KernelCall | None:
-    """The kernel call of an operator; None for a view, which needs no code."""
+def lower(graph: Graph, op: Operator, core: CoreName) -> KernelCall | None:
+    """The kernel call of an operator on a core; None for a view, which needs no code."""
     if op.kind == "VIEW":
         return None
     dtype = graph.tensors[op.outputs[0]].dtype
+    by_core = _BY_CORE.get((op.kind, dtype))
+    if by_core is not None:
+        return by_core(graph, op, core)
     try:
         lowering = _LOWERINGS[op.kind, dtype]
     except KeyError:
@@ -33,16 +31,19 @@ def lower(graph: Graph, op: Operator) -> KernelCall | None:
     return lowering(graph, op)
 
 
+# Where the instructions of the core decide the kernel and the order of the weights.
+_BY_CORE: Final[dict[tuple[str, str], Callable[[Graph, Operator, CoreName], KernelCall]]] = {
+    ("CONV_2D", "int8"): conv_s8,
+    ("DEPTHWISE_CONV_2D", "int8"): depthwise_s8,
+    ("FULLY_CONNECTED", "int8"): fully_connected_s8,
+}
 _LOWERINGS: Final[dict[tuple[str, str], Callable[[Graph, Operator], KernelCall]]] = {
     ("ADD", "int8"): add_s8,
     ("ADD", "float32"): add_f32,
     ("AVERAGE_POOL_2D", "int8"): average_pool,
     ("AVERAGE_POOL_2D", "float32"): average_pool,
-    ("CONV_2D", "int8"): conv_s8,
     ("CONV_2D", "float32"): conv_f32,
-    ("DEPTHWISE_CONV_2D", "int8"): depthwise_s8,
     ("DEPTHWISE_CONV_2D", "float32"): depthwise_f32,
-    ("FULLY_CONNECTED", "int8"): fully_connected_s8,
     ("FULLY_CONNECTED", "float32"): fully_connected_f32,
     ("MAX_POOL_2D", "int8"): max_pool,
     ("MAX_POOL_2D", "float32"): max_pool,
