@@ -23,7 +23,7 @@ from crest.compiler.host import HostModel
 from crest.compiler.kernel_call import KernelCall
 from crest.compiler.lowering import lower
 from crest.compiler.memory import ArenaPlan, plan_arena
-from crest.compiler.ordering import reorder, scratch_bytes
+from crest.compiler.ordering import lag_bytes, reorder, scratch_bytes
 from crest.compiler.passes import PassRecord, run_passes
 from crest.compiler.program import GoldenPair, Program, ProgramLayer
 from crest.compiler.stack import stack_bound_bytes
@@ -64,7 +64,7 @@ def lower_graph(imported: Graph, core: CoreName = "cortex-m4", cost: Cost | None
     cost = cost or core_cost(core)
     graph, calls, moved = reorder(graph, tuple(lower(graph, op, core, cost) for op in graph.operators))
     removed = (*removed, PassRecord("reorder", tuple(moved)))
-    arena = plan_arena(graph, scratch_bytes(calls))
+    arena = plan_arena(graph, scratch_bytes(calls), lag_bytes(calls))
     model_id = _content_hash(imported).digest()[:8]
     return Lowered(imported, graph, removed, calls, arena, model_id)
 
