@@ -22,7 +22,7 @@ from crest.compiler.host import HostModel
 from crest.compiler.kernel_call import KernelCall
 from crest.compiler.lowering import lower
 from crest.compiler.memory import ArenaPlan, plan_arena
-from crest.compiler.passes import PassRecord, run_passes
+from crest.compiler.passes import PassRecord, PassSet, run_passes
 from crest.compiler.program import GoldenPair, Program, ProgramLayer
 from crest.compiler.stack import stack_bound_bytes
 from crest.compiler.toolchain import Toolchain
@@ -50,18 +50,19 @@ class Lowered:
         return emit(self.graph, self.calls, self.arena, self.model_id)
 
 
-def lower_graph(imported: Graph, core: CoreName = "cortex-m4") -> Lowered:
+def lower_graph(imported: Graph, core: CoreName = "cortex-m4", passes: PassSet = "optimized") -> Lowered:
     """Run the passes, choose the kernels and plan the memory.
 
     Args:
         imported: from ``import_tflite``.
         core: whose instructions the kernels may use; the host runs the kernels of every core.
+        passes: which graph passes run.
     """
-    graph, removed = run_passes(imported)
+    graph, removed = run_passes(imported, passes)
     calls = tuple(lower(graph, op, core) for op in graph.operators)
     scratch = {p: call.scratch_bytes for p, call in enumerate(calls) if call is not None and call.scratch_bytes}
     arena = plan_arena(graph, scratch)
-    model_id = _content_hash(imported).digest()[:8]
+    model_id = _content_hash(graph).digest()[:8]
     return Lowered(imported, graph, removed, calls, arena, model_id)
 
 
