@@ -14,6 +14,8 @@ from crest.compiler.graph import Graph
 from crest.compiler.passes.dead_code import remove_dead_code
 from crest.compiler.passes.drop_channels import drop_channels
 from crest.compiler.passes.fold_pads import fold_pads
+from crest.compiler.passes.sink_pads import sink_pads
+from crest.compiler.passes.thin_out import thin_out
 from crest.compiler.passes.views import make_views, view_reshapes
 
 PassSet = Literal["optimized", "weight_independent", "plain"]
@@ -30,7 +32,7 @@ class PassRecord:
 
 Pass = Callable[[Graph], tuple[Graph, list[str]]]
 
-_SHAPES: Final[tuple[Pass, ...]] = (remove_dead_code, fold_pads)
+_SHAPES: Final[tuple[Pass, ...]] = (remove_dead_code, sink_pads, fold_pads, thin_out)
 _WEIGHTS: Final[tuple[Pass, ...]] = (drop_channels,)
 _LAYOUT: Final[tuple[Pass, ...]] = (make_views,)
 
