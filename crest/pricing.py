@@ -119,7 +119,7 @@ class Pricing:
         return self._build(graph, self._lowering)
 
     def _build(self, graph: Graph, passes: PassSet) -> Program:
-        lowered = lower_graph(graph, self.conditions.target.core, passes)
+        lowered = lower_graph(graph, self.conditions.target.core, passes=passes)
         self._check_static_fit(lowered)
         program = build_program(lowered, self.conditions.target, self._toolchain)
         check_fit(self._beside(program.memory), self.conditions.target)

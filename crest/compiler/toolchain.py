@@ -24,6 +24,8 @@ from crest.errors import CapacityError, ToolchainError
 from crest.targets import Target
 
 COMPILE_TIMEOUT_S: Final = 300
+# What generated code is compiled with where its layers are to be told apart.
+MEASURE: Final = ("CREST_MEASURE",)
 _COMMON: Final = (
     "-std=c11", "-O2", "-g0", "-ffunction-sections", "-fdata-sections", "-fno-common", "-fomit-frame-pointer",
     "-ffp-contract=off", "-Wall", "-Wextra",
@@ -103,18 +105,49 @@ class Toolchain:
                 fresh.replace(kept)
         return kept
 
+    def build(
+        self,
+        sources: Sequence[Path],
+        objects: Sequence[Path],
+        output: Path,
+        include: Sequence[Path],
+        defines: Sequence[str] = (),
+        script: Path | None = None,
+    ) -> None:
+        """Compile what belongs to one candidate and link it with objects that do not.
+
+        Args:
+            sources: C files; each object carries the name of its file, by which a linker script can tell it.
+            objects: from ``compile_cached``.
+            output: the firmware, or, without a script, a shared library of the host; intermediate files lie beside it.
+            include: folders of headers.
+            defines: preprocessor definitions.
+            script: linker script of the target.
+        """
+        fresh = [output.parent / f"{source.stem}.o" for source in sources]
+        for source, compiled in zip(sources, fresh, strict=True):
+            self.compile(source, compiled, include, defines)
+        self.link([*objects, *fresh], output, script)
+
     def link(self, objects: Sequence[Path], output: Path, script: Path | None = None) -> None:
         """Link objects; with a script for a target, without one to a shared library of the host."""
-        placed = ["-T", str(script)] if script else []
         # Nothing is optimized here; zig takes -Os as a wish to lose the symbols, by which layers are found.
         flags = [flag for flag in self.flags if flag not in self.cflags or not flag.startswith("-O")]
-        self._run([*flags, *map(str, objects), *self.link_flags, *placed, "-o", str(output)])
+        self._run([*flags, *map(str, objects), *self._link_arguments(script), "-o", str(output)])
 
-    def _run(self, arguments: list[str]) -> None:
+    def _link_arguments(self, script: Path | None) -> list[str]:
+        return [*self.link_flags, *(["-T", str(script)] if script else [])]
+
+    def _run(self, arguments: list[str], environment: Mapping[str, str] | None = None) -> None:
         command = [*self._command, *arguments]
         try:
             done = subprocess.run(
-                command, capture_output=True, text=True, timeout=COMPILE_TIMEOUT_S, env=self._environment(), check=False
+                command,
+                capture_output=True,
+                text=True,
+                timeout=COMPILE_TIMEOUT_S,
+                env={**os.environ, **self._environment(), **(environment or {})},
+                check=False,
             )
         except FileNotFoundError as exc:
             raise ToolchainError(f"{self.name}: {exc.filename} is not installed", hint=_GCC_HINT) from exc
@@ -124,8 +157,7 @@ class Toolchain:
             raise _failure(self.name, done.stderr)
 
     def _environment(self) -> Mapping[str, str]:
-        zig_cache = str(cache_dir("zig"))
-        return {**os.environ, "ZIG_GLOBAL_CACHE_DIR": zig_cache, "ZIG_LOCAL_CACHE_DIR": zig_cache}
+        return {}
 
 
 _ZIG_HINT: Final = "pip install ziglang==0.17.1"
@@ -160,7 +192,31 @@ def host_toolchain() -> Toolchain:
     """A compiler for shared libraries on this machine."""
     # Symbols of the C library are left to the process that loads the library.
     link = ["-shared", "-nostdlib"]
-    return Toolchain("zig", _zig_version(), [*_zig_command(), "cc"], ["-fPIC", "-fno-sanitize=all"], link)
+    return _Zig("zig", _zig_version(), [*_zig_command(), "cc"], ["-fPIC", "-fno-sanitize=all"], link)
+
+
+class _Zig(Toolchain):
+    def build(
+        self,
+        sources: Sequence[Path],
+        objects: Sequence[Path],
+        output: Path,
+        include: Sequence[Path],
+        defines: Sequence[str] = (),
+        script: Path | None = None,
+    ) -> None:
+        """All in one process, with a cache that goes with the folder: nobody compiles the same candidate again."""
+        if any(flag.startswith("-O") for flag in self.cflags):
+            # See ``link``.
+            super().build(sources, objects, output, include, defines, script)
+            return
+        arguments = [*(f"-D{define}" for define in defines), *(f"-I{path}" for path in include)]
+        arguments += [*map(str, (*objects, *sources)), *self._link_arguments(script), "-o", str(output)]
+        self._run([*self.flags, *arguments], {"ZIG_LOCAL_CACHE_DIR": str(output.parent / "zig")})
+
+    def _environment(self) -> Mapping[str, str]:
+        zig_cache = str(cache_dir("zig"))
+        return {"ZIG_GLOBAL_CACHE_DIR": zig_cache, "ZIG_LOCAL_CACHE_DIR": zig_cache}
 
 
 def _zig_for(target: Target, cflags: Sequence[str]) -> Toolchain:
@@ -168,7 +224,7 @@ def _zig_for(target: Target, cflags: Sequence[str]) -> Toolchain:
     # -fhosted: freestanding code turns every 4-byte memcpy into a call.
     machine = ["-target", f"thumb-freestanding-{abi}", f"-mcpu={cpu}", "-fhosted", "-fno-sanitize=all"]
     link = ["-Wl,--gc-sections", "-Wl,-e,Reset_Handler", "-Wl,-z,max-page-size=16"]
-    return Toolchain("zig", _zig_version(), [*_zig_command(), "cc"], machine, link, cflags)
+    return _Zig("zig", _zig_version(), [*_zig_command(), "cc"], machine, link, cflags)
 
 
 def _gcc_for(target: Target, cc: str, cflags: Sequence[str]) -> Toolchain:

@@ -6,23 +6,45 @@
 #include "dot_s8.h"
 #include "patch.h"
 #include "requantise.h"
+#include "tile_s8.h"
 
 #define TILE 3
 
 #if CREST_DSP
 
-/* What the tile kernel works on; it copies all of it to its stack. The order is known to the assembly. */
+/* What the assembly works on; it copies all of it to its stack, and knows the order. */
 typedef struct {
-  const uint32_t *x, *x_end; /* taps of the three patches, see widen() */
-  int32_t skip;              /* groups of taps by which the first turn of the unrolled loop is shorter */
+  const void *x, *x_end; /* taps */
+  int32_t skip;          /* groups of taps by which the first turn of the unrolled loop is shorter */
   const int32_t *biases, *multipliers;
   int32_t multiplier_step, twice_out_zero_plus_one;
   int8_t *out;
-  int32_t pitch, channels;
-} tile_arguments;
+  int32_t distance; /* bytes between the outputs of two positions; for a line, between the weights of two pairs */
+  int32_t channels;
+} arguments;
+
+/* Pushes the arguments, which leaves skip in r4, and replaces skip by the start of the first turn. */
+#define START(group_bytes)                 \
+  ".syntax unified\n\t"                    \
+  "push {r4-r11, lr}\n\t"                 \
+  "ldm r0, {r2-r11}\n\t"                  \
+  "push {r2-r11}\n\t"                     \
+  "adr.w r12, 2f\n\t"                     \
+  "mov.w lr, #" #group_bytes "\n\t"        \
+  "mla r12, r4, lr, r12\n\t"              \
+  "str.w r12, [sp, #8]\n"
+#define FIRST_TURN         \
+  "ldr r0, [sp, #0]\n\t"  \
+  "ldr.w lr, [sp, #4]\n\t" \
+  "ldr.w r12, [sp, #8]\n\t" \
+  "mov pc, r12\n\t"       \
+  ".balign 4\n"
+#define END               \
+  "add sp, #40\n\t"      \
+  "pop {r4-r11, pc}\n\t"
 
 /* Two taps of three positions and two channels. */
-#define STEP                     \
+#define TILE_STEP                \
   "ldm.w r0!, {r8, r9, r10}\n\t"   \
   "ldr.w r11, [r1], #4\n\t"      \
   "sxtb16 r12, r11, ror #8\n\t"  \
@@ -33,94 +55,121 @@ typedef struct {
   "smlad r5, r8, r12, r5\n\t"    \
   "smlad r6, r9, r12, r6\n\t"    \
   "smlad r7, r10, r12, r7\n\t"
-#define GROUP STEP STEP /* 80 bytes */
-/* A sum in s becomes its int8 value: multiplier in lr, addend in r0, shift. */
-#define FINISH(s, shift)                 \
-  "lsls " s ", " s ", #1\n\t"            \
-  "smmulr " s ", " s ", lr\n\t"          \
-  "add.w " s ", " s ", " s ", asr #31\n\t" \
-  "add " s ", " s ", r0\n\t"             \
-  "asr.w " s ", " s ", " shift "\n\t"    \
-  "ssat " s ", #8, " s "\n\t"
-
-/* Three positions, all output channels. */
-__attribute__((naked, noinline)) static void tile(const tile_arguments *arguments __attribute__((unused)),
+#define TILE_GROUP TILE_STEP TILE_STEP /* 80 bytes */
+/* Three positions, all output channels. x: their patches as widen() leaves them. */
+__attribute__((naked, noinline)) static void tile(const arguments *a __attribute__((unused)),
                                                   const int8_t *weights __attribute__((unused))) {
   __asm__ volatile(
-      ".syntax unified\n\t"
-      "push {r4-r11, lr}\n\t"
-      "ldm r0, {r2-r11}\n\t"
-      "push {r2-r11}\n\t"
-      "adr.w r12, 2f\n\t"
-      "mov.w lr, #80\n\t"
-      "mla r12, r4, lr, r12\n\t"
-      "str.w r12, [sp, #8]\n"
+      START(80)
       "1:\n\t" /* a pair of channels */
-      "ldr r0, [sp, #12]\n\t"
-      "ldrd r2, r5, [r0], #8\n\t"
-      "str r0, [sp, #12]\n\t"
-      "asrs r2, r2, #5\n\t"
-      "asrs r5, r5, #5\n\t"
-      "mov r3, r2\n\t"
-      "mov r4, r2\n\t"
-      "mov r6, r5\n\t"
-      "mov r7, r5\n\t"
-      "ldr r0, [sp, #0]\n\t"
-      "ldr.w lr, [sp, #4]\n\t"
-      "ldr.w r12, [sp, #8]\n\t"
-      "mov pc, r12\n\t"
-      ".balign 4\n"
-      "2:\n\t" GROUP GROUP GROUP GROUP
+      CREST_TILE_BIASES
+      FIRST_TURN
+      "2:\n\t" TILE_GROUP TILE_GROUP TILE_GROUP TILE_GROUP
       "cmp r0, lr\n\t"
       "bne.w 2b\n\t"
+      CREST_TILE_FINISH
+      "3:\n\t" END);
+}
+
+/* Two pairs of channels, the weights of one behind r1, those of the other behind r6; 84 bytes. */
+#define LINE_PAIR(weights, even, odd)          \
+  "ldrd r10, r11, [" weights "], #8\n\t"      \
+  "sxtb16 r12, r10, ror #8\n\t"               \
+  "sxtb16 r10, r10\n\t"                       \
+  "smlad " odd ", r8, r12, " odd "\n\t"       \
+  "smlad " even ", r8, r10, " even "\n\t"     \
+  "sxtb16 r12, r11, ror #8\n\t"               \
+  "sxtb16 r11, r11\n\t"                       \
+  "smlad " odd ", r9, r12, " odd "\n\t"       \
+  "smlad " even ", r9, r11, " even "\n\t"
+#define LINE_GROUP            \
+  "ldr.w r8, [r0], #4\n\t"   \
+  "sxtb16 r9, r8, ror #8\n\t" \
+  "sxtb16 r8, r8\n\t"        \
+  LINE_PAIR("r1", "r2", "r3") LINE_PAIR("r6", "r4", "r5")
+/* One channel: biases in r6, multipliers in r7, their step in r8, the output zero point in r9, outputs in r10. */
+#define LINE_FINISH(s)          \
+  "ldr.w r12, [r6], #4\n\t"    \
+  "ldr.w lr, [r7]\n\t"         \
+  "add r7, r8\n\t"             \
+  "and.w r12, r12, #31\n\t"    \
+  "lsl.w r0, r9, r12\n\t"      \
+  "add.w r12, r12, #1\n\t"     \
+  CREST_FINISH(s, "r12")        \
+  "strb " s ", [r10], #1\n\t"  \
+  "subs.w r11, r11, #1\n\t"    \
+  "beq 3f\n\t"
+
+/* One position, all output channels. x: its patch. */
+__attribute__((naked, noinline)) static void line(const arguments *a __attribute__((unused)),
+                                                  const int8_t *weights __attribute__((unused))) {
+  __asm__ volatile(
+      START(84)
+      "1:\n\t" /* two pairs of channels; where there is one left, it is computed twice */
       "ldr r0, [sp, #12]\n\t"
-      "ldr.w r8, [sp, #16]\n\t"
-      "ldr.w r9, [sp, #20]\n\t"
-      "ldr.w r10, [sp, #24]\n\t"
-      "ldrd r11, r12, [r0, #-8]\n\t"
-      "ldr.w lr, [r8]\n\t"
-      "and.w r11, r11, #31\n\t"
-      "and.w r12, r12, #31\n\t"
-      "lsl.w r0, r10, r11\n\t"
-      "add.w r11, r11, #1\n\t"
-      FINISH("r2", "r11") FINISH("r3", "r11") FINISH("r4", "r11")
-      "add r8, r9\n\t"
-      "ldr.w lr, [r8]\n\t"
-      "add r8, r9\n\t"
-      "str.w r8, [sp, #16]\n\t"
-      "lsl.w r0, r10, r12\n\t"
-      "add.w r12, r12, #1\n\t"
-      FINISH("r5", "r12") FINISH("r6", "r12") FINISH("r7", "r12")
-      "ldr r0, [sp, #28]\n\t"
-      "ldr.w r8, [sp, #32]\n\t"
-      "ldr.w r9, [sp, #36]\n\t"
-      "strb.w r3, [r0, r8]\n\t"
-      "strb.w r4, [r0, r8, lsl #1]\n\t"
-      "strb r2, [r0], #1\n\t"
-      "subs.w r9, r9, #2\n\t"
-      "blt 3f\n\t" /* the second of the last pair only fills it up */
-      "strb.w r6, [r0, r8]\n\t"
-      "strb.w r7, [r0, r8, lsl #1]\n\t"
-      "strb r5, [r0], #1\n\t"
-      "str r0, [sp, #28]\n\t"
-      "str.w r9, [sp, #36]\n\t"
-      "bne.w 1b\n"
-      "3:\n\t"
-      "add sp, #40\n\t"
-      "pop {r4-r11, pc}\n\t");
+      "ldm r0!, {r2-r5}\n\t"
+      "str r0, [sp, #12]\n\t"
+      "ldr r6, [sp, #32]\n\t"
+      "ldr r7, [sp, #36]\n\t"
+      "cmp r7, #2\n\t"
+      "it le\n\t"
+      "movle r6, #0\n\t"
+      "add r6, r1\n\t"
+      "asrs r2, r2, #5\n\t"
+      "asrs r3, r3, #5\n\t"
+      "asrs r4, r4, #5\n\t"
+      "asrs r5, r5, #5\n\t"
+      FIRST_TURN
+      "2:\n\t" LINE_GROUP LINE_GROUP LINE_GROUP LINE_GROUP
+      "cmp r0, lr\n\t"
+      "bne.w 2b\n\t"
+      "mov r1, r6\n\t"
+      "ldr r6, [sp, #12]\n\t"
+      "subs r6, #16\n\t"
+      "ldr r7, [sp, #16]\n\t"
+      "ldr.w r8, [sp, #20]\n\t"
+      "ldr.w r9, [sp, #24]\n\t"
+      "ldr.w r10, [sp, #28]\n\t"
+      "ldr.w r11, [sp, #36]\n\t"
+      LINE_FINISH("r2") LINE_FINISH("r3") LINE_FINISH("r4") LINE_FINISH("r5")
+      "str r7, [sp, #16]\n\t"
+      "str.w r10, [sp, #28]\n\t"
+      "str.w r11, [sp, #36]\n\t"
+      "b.w 1b\n"
+      "3:\n\t" END);
 }
 
 /* Widens groups of four taps: taps 0 and 2, and 1 and 3 become a word each; the words of three patches alternate. */
-static uint32_t *widen(const int8_t *x, int32_t groups, uint32_t *to) {
-  for (; groups; groups--, x += 4, to += 2 * TILE) {
+__attribute__((noinline)) static uint32_t *widen(const int8_t *x, int32_t groups, uint32_t *to) {
+  uint32_t a, b, t;
+  if (groups & 1) {
     crest_quad quad = crest_load_quad(x);
     __builtin_memcpy(to, &quad.even, 4);
     __builtin_memcpy(to + TILE, &quad.odd, 4);
+    x += 4, to += 2 * TILE;
   }
+  if (!(groups >>= 1)) return to;
+  __asm__ volatile(
+      "1:\n\t"
+      "ldr %[a], [%[x]], #4\n\t"
+      "ldr %[b], [%[x]], #4\n\t"
+      "sxtb16 %[t], %[a], ror #8\n\t"
+      "sxtb16 %[a], %[a]\n\t"
+      "str %[t], [%[to], #12]\n\t"
+      "sxtb16 %[t], %[b], ror #8\n\t"
+      "sxtb16 %[b], %[b]\n\t"
+      "str %[t], [%[to], #36]\n\t"
+      "str %[b], [%[to], #24]\n\t"
+      "str %[a], [%[to]], #48\n\t"
+      "subs %[groups], #1\n\t"
+      "bne 1b"
+      : [x] "+r"(x), [to] "+r"(to), [groups] "+r"(groups), [a] "=&r"(a), [b] "=&r"(b), [t] "=&r"(t)
+      :
+      : "cc", "memory");
   return to;
 }
 
-static uint32_t *widen_padding(int32_t value, int32_t groups, uint32_t *to) {
+__attribute__((noinline)) static uint32_t *widen_padding(int32_t value, int32_t groups, uint32_t *to) {
   const uint32_t both = ((uint32_t)value & 0xFFFFu) * 0x10001u;
   for (; groups; groups--, to += 2 * TILE) to[0] = to[TILE] = both;
   return to;
@@ -155,68 +204,36 @@ static void widen_patch(const crest_weighted_s8_params *p, const int8_t *in, int
   }
 }
 
-/* Adds to the sums of two pairs of channels. */
-static void add_products(const int8_t *x, int32_t groups, const int8_t *first, const int8_t *second, int32_t *sums) {
-  int32_t s0 = sums[0], s1 = sums[1], s2 = sums[2], s3 = sums[3];
-  int32_t a, b, u, v, t;
-  const int8_t *end = x + 4 * groups;
-  __asm__ volatile(
-      "1:\n\t"
-      "ldr %[a], [%[x]], #4\n\t"
-      "ldrd %[u], %[v], [%[w0]], #8\n\t"
-      "sxtb16 %[b], %[a], ror #8\n\t"
-      "sxtb16 %[a], %[a]\n\t"
-      "sxtb16 %[t], %[u], ror #8\n\t"
-      "sxtb16 %[u], %[u]\n\t"
-      "smlad %[s1], %[a], %[t], %[s1]\n\t"
-      "smlad %[s0], %[a], %[u], %[s0]\n\t"
-      "sxtb16 %[t], %[v], ror #8\n\t"
-      "sxtb16 %[v], %[v]\n\t"
-      "smlad %[s1], %[b], %[t], %[s1]\n\t"
-      "smlad %[s0], %[b], %[v], %[s0]\n\t"
-      "ldrd %[u], %[v], [%[w1]], #8\n\t"
-      "cmp %[x], %[end]\n\t"
-      "sxtb16 %[t], %[u], ror #8\n\t"
-      "sxtb16 %[u], %[u]\n\t"
-      "smlad %[s3], %[a], %[t], %[s3]\n\t"
-      "smlad %[s2], %[a], %[u], %[s2]\n\t"
-      "sxtb16 %[t], %[v], ror #8\n\t"
-      "sxtb16 %[v], %[v]\n\t"
-      "smlad %[s3], %[b], %[t], %[s3]\n\t"
-      "smlad %[s2], %[b], %[v], %[s2]\n\t"
-      "bne 1b"
-      : [s0] "+r"(s0), [s1] "+r"(s1), [s2] "+r"(s2), [s3] "+r"(s3), [x] "+r"(x), [w0] "+r"(first), [w1] "+r"(second),
-        [a] "=&r"(a), [b] "=&r"(b), [u] "=&r"(u), [v] "=&r"(v), [t] "=&r"(t)
-      : [end] "r"(end)
-      : "cc", "memory");
-  sums[0] = s0, sums[1] = s1, sums[2] = s2, sums[3] = s3;
+static arguments start(const crest_weighted_s8_params *p, const void *x, const void *x_end, int32_t groups, int32_t distance) {
+  arguments a = {.x = x, .x_end = x_end, .skip = -groups & 3, .biases = p->biases, .multipliers = p->multipliers,
+                 .multiplier_step = p->multiplier_step, .twice_out_zero_plus_one = 2 * p->out_zero + 1,
+                 .distance = distance, .channels = p->window.out_c};
+  return a;
+}
+
+static void one_patch(const crest_weighted_s8_params *p, const int8_t *x, int32_t groups, int8_t *out) {
+  arguments a = start(p, x, x + 4 * groups, groups, 8 * groups);
+  a.out = out;
+  line(&a, p->weights);
 }
 
 #else
 
-static void add_products(const int8_t *x, int32_t groups, const int8_t *first, const int8_t *second, int32_t *sums) {
-  for (; groups; groups--, x += 4, first += 8, second += 8) {
-    sums[0] += x[0] * first[0] + x[2] * first[2] + x[1] * first[4] + x[3] * first[6];
-    sums[1] += x[0] * first[1] + x[2] * first[3] + x[1] * first[5] + x[3] * first[7];
-    sums[2] += x[0] * second[0] + x[2] * second[2] + x[1] * second[4] + x[3] * second[6];
-    sums[3] += x[0] * second[1] + x[2] * second[3] + x[1] * second[5] + x[3] * second[7];
+static void one_patch(const crest_weighted_s8_params *p, const int8_t *x, int32_t groups, int8_t *out) {
+  const int8_t *w = p->weights;
+  crest_finish finish = crest_finish_at(p, 0);
+  for (int32_t left = p->window.out_c; left > 0; left -= 2) {
+    int32_t s0 = finish.bias[0] >> 5, s1 = finish.bias[1] >> 5;
+    for (int32_t k = 0; k < 4 * groups; k += 4, w += 8) {
+      s0 += x[k] * w[0] + x[k + 2] * w[2] + x[k + 1] * w[4] + x[k + 3] * w[6];
+      s1 += x[k] * w[1] + x[k + 2] * w[3] + x[k + 1] * w[5] + x[k + 3] * w[7];
+    }
+    *out++ = crest_finish_next(&finish, s0);
+    if (left > 1) *out++ = crest_finish_next(&finish, s1);
   }
 }
 
 #endif
-
-/* All output channels of one patch, up to four at a time. */
-static void one_patch(const crest_weighted_s8_params *p, const int8_t *x, int32_t groups, int8_t *out) {
-  crest_finish finish = crest_finish_at(p, 0);
-  const int8_t *w = p->weights;
-  for (int32_t left = p->window.out_c; left > 0; left -= 4, w += 16 * groups) {
-    int32_t sums[4];
-    const int32_t count = left < 4 ? left : 4;
-    for (int32_t i = 0; i < 4; i++) sums[i] = i < count ? finish.bias[i] >> 5 : 0;
-    add_products(x, groups, w, left > 2 ? w + 8 * groups : w, sums);
-    for (int32_t i = 0; i < count; i++) *out++ = crest_finish_next(&finish, sums[i]);
-  }
-}
 
 void crest_conv2d_pairs_s8(const crest_weighted_s8_params *p, const int8_t *in, int8_t *out, int8_t *scratch) {
   const crest_window *w = &p->window;
@@ -227,12 +244,16 @@ void crest_conv2d_pairs_s8(const crest_weighted_s8_params *p, const int8_t *in, 
 #if CREST_DSP
   int8_t *gathered = positions >= TILE ? scratch + 8 * TILE * groups : scratch;
   uint32_t *widened = (uint32_t *)scratch;
-  tile_arguments a = {.x = widened, .x_end = widened + 2 * TILE * groups, .skip = -groups & 3, .biases = p->biases,
-                      .multipliers = p->multipliers, .multiplier_step = p->multiplier_step,
-                      .twice_out_zero_plus_one = 2 * p->out_zero + 1, .pitch = w->out_c, .channels = w->out_c};
+  arguments a = start(p, widened, widened + 2 * TILE * groups, groups, w->out_c);
+  /* Every position of the input is a patch. */
+  const int pointwise = positions == w->in_h * w->in_w && w->k_h * w->k_w == 1 && w->pad_top == 0 && w->pad_left == 0;
   for (; position + TILE <= positions; position += TILE, out += TILE * w->out_c) {
     for (int32_t i = 0; i < TILE; i++) {
-      widen_patch(p, in, y, x, widened + i, gathered);
+      if (pointwise) {
+        widen(in + (position + i) * w->in_c, groups, widened + i);
+      } else {
+        widen_patch(p, in, y, x, widened + i, gathered);
+      }
       if (++x == w->out_w) x = 0, y++;
     }
     a.out = out;

@@ -27,7 +27,7 @@ typedef struct {
   int32_t out_zero, act_min, act_max;
   int32_t multiplier_step; /* bytes from one channel's multiplier to the next: 4, or 0 where all share one */
   const void *weights;     /* bytes in the order that the kernel wants, aligned to 4 */
-  const int32_t *biases;   /* bias * 32 + shift - 1; one more than out_c where that is odd */
+  const int32_t *biases;   /* bias * 32 + shift - 1; filled up to a multiple of 4 */
   const int32_t *multipliers;
 } crest_weighted_s8_params;
 
@@ -94,20 +94,26 @@ typedef struct {
 
 /* For cores with the DSP extension. Weights: pairs of output channels; of each pair, by four taps k, the bytes
  * c0[k] c1[k] c0[k+2] c1[k+2] c0[k+1] c1[k+1] c0[k+3] c1[k+3]; taps are filled up to a multiple of 4 and channels to one of 2
- * with zeros. scratch: 6 bytes for each tap so filled up, and as many again as a patch has where it must be gathered;
- * aligned to 4. Up to 3 bytes behind the input are read, and multiplied with zero. */
+ * with zeros. scratch: 6 bytes for each tap so filled up where there are 3 positions, and a filled up patch and 4 bytes where
+ * patches must be gathered; aligned to 4. Up to 3 bytes behind the input are read, and multiplied with zero. */
 void crest_conv2d_pairs_s8(const crest_weighted_s8_params *p, const int8_t *in, int8_t *out, int8_t *scratch);
 void crest_dense_pairs_s8(const crest_weighted_s8_params *p, const int8_t *in, int8_t *out);
+/* The same where dilation_w is 1 and rows have 3 positions or more. Weights: of each pair of output channels, by line of the
+ * patch and two taps k, the bytes c0[k] c1[k] c0[k+1] c1[k+1], where a line is filled up to even taps. scratch: for each line
+ * 2 * (k_w + 2 * stride_w) * in_c + 10 bytes rounded down to a multiple of 4; aligned to 4. Positions may be taken up once
+ * more behind their neighbour. */
+void crest_conv2d_rows_s8(const crest_weighted_s8_params *p, const int8_t *in, int8_t *out, int8_t *scratch);
 /* For cores without it. Weights + 128, unsigned: of each four output channels, by tap, the bytes of the four; of the
  * channels beyond them one after another; taps are filled up to a multiple of 4. Biases hold -128 * sum of weights more.
- * scratch: a patch so filled up, aligned to 4. */
+ * scratch: a patch so filled up and 4 bytes, aligned to 4. */
 void crest_conv2d_quads_s8(const crest_weighted_s8_params *p, const int8_t *in, int8_t *out, int8_t *scratch);
 /* out_c is in_c. Weights: of each four channels, by tap, those of the four; of the channels beyond them one after another.
  * scratch: 8 * k_h * k_w + 17 * in_c bytes, aligned to 4, within 2 GiB of the input */
 void crest_depthwise_s8(const crest_weighted_s8_params *p, const int8_t *in, int8_t *out, int8_t *scratch);
-/* For whatever those cannot do. scratch: k_h * k_w * in_c bytes, or null where every patch lies contiguously in the input */
+/* For whatever those cannot do. scratch: k_h * k_w * in_c + 4 bytes, or null where every patch lies contiguously in the input */
 void crest_conv2d_wide_s8(const crest_wide_s8_params *p, const int8_t *in, int8_t *out, int8_t *scratch);
 void crest_depthwise_wide_s8(const crest_wide_s8_params *p, const int8_t *in, int8_t *out);
+/* Element-wise kernels may write over an operand of the size of their result. */
 void crest_add_s8(const crest_add_s8_params *p, const int8_t *left, const int8_t *right, int8_t *out, int32_t n);
 void crest_relu_s8(const crest_relu_s8_params *p, const int8_t *in, int8_t *out, int32_t n);
 void crest_max_pool_s8(const crest_window *w, const int8_t *in, int8_t *out, int32_t act_min, int32_t act_max);
