@@ -9,6 +9,7 @@ from typing import Final
 from crest.compiler.graph import Graph
 
 ALIGNMENT_BYTES: Final = 4
+_IN_PLACE: Final = ("ADD", "SUB", "MUL", "RELU", "RELU6", "LEAKY_RELU", "HARD_SWISH", "LOGISTIC", "TANH", "QUANTIZE")
 
 
 @dataclass(frozen=True)
@@ -99,10 +100,15 @@ def _roots(graph: Graph) -> tuple[dict[int, int], dict[int, int]]:
             source = op.inputs[0]
             roots[out], offsets[out] = roots[source], offsets[source] + op.attributes["offset_bytes"]
             continue
-        roots[out], offsets[out] = out, 0
-        if op.kind in ("ADD", "RELU"):
-            for source in op.inputs:
-                fits = offsets[source] == 0 and graph.tensors[roots[source]].size_bytes == graph.tensors[out].size_bytes
+        for written in op.outputs:
+            roots[written], offsets[written] = written, 0
+        if op.kind in _IN_PLACE:
+            for source in (index for index in op.inputs if index in roots):
+                # Whatever is read from these bytes, element i must be read last before element i is written.
+                same = [roots[source], *(i for i in op.inputs if i in roots and roots[i] == roots[source])]
+                fits = all(
+                    offsets[i] == 0 and graph.tensors[i].size_bytes == graph.tensors[out].size_bytes for i in same
+                )
                 if fits and _dies_here(graph, source, position, roots):
                     roots[out] = roots[source]
                     break

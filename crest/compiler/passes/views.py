@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Final
 
 import numpy as np
 
 from crest.compiler.graph import ELEMENT_BYTES, Graph, Operator
 
+_RESHAPES: Final = ("RESHAPE", "EXPAND_DIMS", "SQUEEZE")
+_SLICES: Final = ("SLICE", "STRIDED_SLICE")
+
 
 def make_views(graph: Graph) -> tuple[Graph, list[str]]:
-    """Replace RESHAPE and contiguous STRIDED_SLICE by VIEW with a byte offset into the input."""
+    """Replace reshapes and contiguous slices by VIEW with a byte offset into the input."""
     operators, removed = [], []
     for position, op in enumerate(graph.operators):
         offset_bytes = _view_offset_bytes(graph, op)
@@ -23,11 +27,11 @@ def make_views(graph: Graph) -> tuple[Graph, list[str]]:
 
 
 def _view_offset_bytes(graph: Graph, op: Operator) -> int | None:
-    if op.kind not in ("RESHAPE", "STRIDED_SLICE"):
+    if op.kind in _RESHAPES:
+        return 0
+    if op.kind not in _SLICES:
         return None
     source, out = graph.tensors[op.inputs[0]], graph.tensors[op.outputs[0]]
-    if op.kind == "RESHAPE":
-        return 0
     begin, count, strides = (np.array(op.attributes[key]) for key in ("begin", "count", "strides"))
     last = begin + (count - 1) * strides
     first_index = int(np.ravel_multi_index(tuple(begin), source.shape))
