@@ -41,12 +41,20 @@ def channel_source(graph: Graph, op: Operator) -> NDArray[np.int64] | None:
     """By output channel, the one channel of every activation input that decides it; None for other operators."""
     source, out = channels_of(graph, op.inputs[0]), channels_of(graph, op.outputs[0])
     channel = np.arange(out)
+    if op.kind == "ADD" and not _is_plain_sum(graph, op):
+        return None
     if op.kind in _ELEMENTWISE:
         return channel // (out // source)
     if op.kind == "RESHAPE":
         # Elements keep their order, so a channel of the shorter axis comes back at even distances.
         return channel % source if out % source == 0 else None
     return channel if _keeps_last_axis(graph, op, source, out) else None
+
+
+def _is_plain_sum(graph: Graph, op: Operator) -> bool:
+    """Whether two activations are added without broadcast."""
+    shape = graph.tensors[op.outputs[0]].shape
+    return all(graph.tensors[i].data is None and graph.tensors[i].shape == shape for i in op.inputs)
 
 
 def _keeps_last_axis(graph: Graph, op: Operator, source: int, out: int) -> bool:

@@ -26,8 +26,8 @@ def constant_channels(graph: Graph) -> dict[int, Channels]:
     """By activation tensor, the value of each channel of the last axis, or ``VARIES``."""
     found = {index: np.full(channels_of(graph, index), VARIES) for index in graph.inputs}
     for op in graph.operators:
+        found |= {out: np.full(channels_of(graph, out), VARIES) for out in op.outputs}
         out = op.outputs[0]
-        found[out] = np.full(channels_of(graph, out), VARIES)
         if graph.tensors[out].dtype == "int8":
             found[out] = _of_operator(graph, op, found, found[out])
     return found

@@ -45,7 +45,7 @@ def _demand(graph: Graph) -> dict[int, Grid]:
         inputs = [index for index in op.inputs if index >= 0 and graph.tensors[index].data is None]
         needs = None if out not in wanted or out in graph.outputs else needed_inputs(graph, op, wanted[out])
         if needs is None:
-            wanted[out] = whole(graph.tensors[out].shape)
+            wanted |= {index: whole(graph.tensors[index].shape) for index in op.outputs}
             needs = needed_inputs(graph, op, wanted[out])
         for index in inputs:
             need = whole(graph.tensors[index].shape) if needs is None else needs
@@ -63,8 +63,8 @@ def needed_inputs(graph: Graph, op: Operator, out: Grid) -> Grid | None:
     if op.kind in WINDOWED:
         return _window_needs(graph, op, out)
     if op.kind in _ELEMENTWISE:
-        shapes = [graph.tensors[index].shape for index in (*op.inputs, *op.outputs)]
-        return out if all(other == shape for other in shapes) else None
+        tensors = [graph.tensors[index] for index in (*op.inputs, *op.outputs)]
+        return out if all(tensor.shape == shape and tensor.data is None for tensor in tensors) else None
     if op.kind == "RESHAPE":
         axes = _inner_axes(shape, graph.tensors[op.outputs[0]].shape)
         return None if axes is None else _placed(out, axes, shape)

@@ -29,9 +29,10 @@ def drop_channels(graph: Graph) -> tuple[Graph, list[str]]:
         if not mask.all():
             editor.tensors[index] = replace(tensor, shape=(*tensor.shape[:-1], int(mask.sum())))
     for position, op in enumerate(graph.operators):
-        source, out = kept[op.inputs[0]], kept[op.outputs[0]]
         shrunk = op
-        if not (source.all() and out.all()):
+        touched = [kept[index] for index in (*op.inputs, *op.outputs) if index in kept]
+        out = kept[op.outputs[0]]
+        if not all(mask.all() for mask in touched):
             shrunk = _shrink(graph, op, constants, kept, editor)
         editor.operators.append(shrunk)
         if not out.all():
@@ -72,7 +73,7 @@ def _spread_operator(graph: Graph, op: Operator, constants: dict[int, Channels],
     inputs, out = [kept[i] for i in op.inputs if _varies(graph, i)], kept[op.outputs[0]]
     source = channel_source(graph, op)
     if graph.tensors[op.outputs[0]].dtype != "int8" or (source is None and not is_weighted(graph, op)):
-        for mask in (*inputs, out):
+        for mask in (*inputs, *(kept[index] for index in op.outputs)):
             mask[:] = True
     elif source is None:
         read = weight_matrix(graph, op)[out].any(axis=0).reshape(-1, len(inputs[0])).any(axis=0)
