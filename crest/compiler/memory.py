@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from crest.compiler.graph import Graph, Operator
-from crest.compiler.placement import SEARCH_NODES, Block, lower_bound_bytes, place
+from crest.compiler.placement import SEARCH_NODES, Block, Overlap, lower_bound_bytes, place
 
 # Kernels that read element i of their operands for the last time before they write element i of the result.
 _IN_PLACE: Final = frozenset(
-    ("ADD", "SUB", "MUL", "RELU", "RELU6", "LEAKY_RELU", "LOGISTIC", "TANH", "QUANTIZE", "MINIMUM", "MAXIMUM")
+    ("ADD", "SUB", "MUL", "RELU", "RELU6", "LEAKY_RELU", "HARD_SWISH", "LOGISTIC", "TANH", "QUANTIZE")
 )
 
 Views = Mapping[int, tuple[int, int]]
@@ -34,7 +34,7 @@ class ArenaPlan:
     Attributes:
         tensor_offsets_bytes: by tensor index, views included.
         scratch_offsets_bytes: by operator position.
-        lower_bound_bytes: most bytes alive at one operator; no plan can be smaller.
+        lower_bound_bytes: most bytes alive at one operator, shared ones counted once; no plan can be smaller.
         optimal: whether no other offsets make the arena smaller.
     """
 
@@ -46,13 +46,20 @@ class ArenaPlan:
     optimal: bool
 
 
-def plan_arena(graph: Graph, scratch_bytes: Mapping[int, int], search_nodes: int = SEARCH_NODES) -> ArenaPlan:
+def plan_arena(
+    graph: Graph,
+    scratch_bytes: Mapping[int, int],
+    lag_bytes: Mapping[int, int] | None = None,
+    search_nodes: int = SEARCH_NODES,
+) -> ArenaPlan:
     """Place every activation and every operator's scratch memory.
 
     Args:
         graph: after its passes; a VIEW shares the bytes of its input, an element-wise operator writes over an operand
             that dies there.
         scratch_bytes: bytes of scratch memory by operator position.
+        lag_bytes: by operator position, how far its result must start before its first operand at least where it may
+            lie over the part of it that has been read; see ``KernelCall``.
         search_nodes: effort of the search for better offsets.
     """
     views = view_roots(graph)
@@ -63,7 +70,8 @@ def plan_arena(graph: Graph, scratch_bytes: Mapping[int, int], search_nodes: int
     for position, size in scratch_bytes.items():
         blocks.append(Block(size, position, position))
         names.append(f"scratch of operator {position}")
-    placement = place(blocks, search_nodes)
+    overlaps = _overlaps(graph, views, shared, owners, blocks, lag_bytes or {})
+    placement = place(blocks, overlaps, search_nodes)
     tensors = dict(zip(owners, placement.offsets_bytes, strict=False))
     scratch = placement.offsets_bytes[len(owners) :]
     return ArenaPlan(
@@ -74,7 +82,7 @@ def plan_arena(graph: Graph, scratch_bytes: Mapping[int, int], search_nodes: int
         tensor_offsets_bytes={tensor: tensors[shared[root]] + offset for tensor, (root, offset) in views.items()},
         scratch_offsets_bytes=dict(zip(scratch_bytes, scratch, strict=True)),
         size_bytes=placement.size_bytes,
-        lower_bound_bytes=lower_bound_bytes(blocks),
+        lower_bound_bytes=lower_bound_bytes(blocks, overlaps),
         optimal=placement.optimal,
     )
 
@@ -103,6 +111,40 @@ def in_place_roots(graph: Graph, op: Operator, views: Views) -> Iterator[int]:
         # Another operand within the same bytes would be read at other places than are written.
         if alike and sum(other == root for other, *_ in operands) == 1 and root not in _kept(graph, views):
             yield root
+
+
+def lagging_root(graph: Graph, op: Operator, lag_bytes: int, views: Views) -> tuple[int, int] | None:
+    """The tensor that an operator's result may lie over, provided that nobody reads it afterwards, and by which lag.
+
+    The lag is that to the beginning of the tensor, of which the operand may be a part.
+    """
+    root, offset = views[op.inputs[0]]
+    operands = [index for index in op.inputs if index in views and views[index][0] == root]
+    if len(operands) > 1 or root in _kept(graph, views):
+        return None
+    return root, max(lag_bytes - offset, 0)
+
+
+def _overlaps(
+    graph: Graph,
+    views: Views,
+    shared: Mapping[int, int],
+    owners: Sequence[int],
+    blocks: Sequence[Block],
+    lag_bytes: Mapping[int, int],
+) -> list[Overlap]:
+    """Results that may lie over an operand that dies where they are born."""
+    number = {owner: position for position, owner in enumerate(owners)}
+    overlaps = []
+    for position, lag in lag_bytes.items():
+        op = graph.operators[position]
+        found = lagging_root(graph, op, lag, views)
+        if found is None:
+            continue
+        written, read = number[shared[op.outputs[0]]], number[shared[found[0]]]
+        if written != read and blocks[read].last == position == blocks[written].first:
+            overlaps.append(Overlap(written, read, found[1]))
+    return overlaps
 
 
 def _kept(graph: Graph, views: Views) -> set[int]:

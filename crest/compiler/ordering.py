@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from crest.compiler.graph import Graph
+from crest.compiler.graph import Graph, Operator
 from crest.compiler.kernel_call import KernelCall
-from crest.compiler.memory import in_place_roots, plan_arena, view_roots
-from crest.compiler.placement import aligned
+from crest.compiler.memory import in_place_roots, lagging_root, plan_arena, view_roots
+from crest.compiler.placement import Block, aligned, saved_bytes
 
 SEARCH_STEPS: Final = 200_000
 """Operators that the search looks at before it gives up: all of them for each set of executed ones."""
@@ -28,13 +28,13 @@ def reorder(graph: Graph, calls: Calls) -> tuple[Graph, Calls, list[str]]:
     Returns:
         Graph and calls in the new order, and what moved, in words; as they came, and nothing, where no order is better.
     """
-    scratch = scratch_bytes(calls)
-    order = best_order(graph, scratch)
+    order = best_order(graph, scratch_bytes(calls), lag_bytes(calls))
     if order is None:
         return graph, calls, []
     moved = replace(graph, operators=tuple(graph.operators[position] for position in order))
     moved_calls = tuple(calls[position] for position in order)
-    before, after = plan_arena(graph, scratch), plan_arena(moved, scratch_bytes(moved_calls))
+    before = plan_arena(graph, scratch_bytes(calls), lag_bytes(calls))
+    after = plan_arena(moved, scratch_bytes(moved_calls), lag_bytes(moved_calls))
     if after.size_bytes >= before.size_bytes:
         return graph, calls, []
     words = [
@@ -50,7 +50,14 @@ def scratch_bytes(calls: Calls) -> dict[int, int]:
     return {p: call.scratch_bytes for p, call in enumerate(calls) if call is not None and call.scratch_bytes}
 
 
-def best_order(graph: Graph, scratch: Mapping[int, int], effort: int = SEARCH_STEPS) -> tuple[int, ...] | None:
+def lag_bytes(calls: Calls) -> dict[int, int]:
+    """How far results must start before their operands, by operator position; see ``KernelCall``."""
+    return {p: call.lag_bytes for p, call in enumerate(calls) if call is not None and call.lag_bytes is not None}
+
+
+def best_order(
+    graph: Graph, scratch: Mapping[int, int], lags: Mapping[int, int], effort: int = SEARCH_STEPS
+) -> tuple[int, ...] | None:
     """The order of operators with the fewest bytes alive at its worst operator.
 
     What is alive follows from the set of operators that have run, whatever their order: a search over such sets that
@@ -59,12 +66,13 @@ def best_order(graph: Graph, scratch: Mapping[int, int], effort: int = SEARCH_ST
     Args:
         graph: after its passes.
         scratch: bytes of scratch memory by operator position.
+        lags: how far results must start before their operands, by operator position.
         effort: how many operators the search looks at.
 
     Returns:
         Positions in execution order; None if no order is better than the one at hand, or the search gave up.
     """
-    steps = _steps(graph, scratch)
+    steps = _steps(graph, scratch, lags)
     alive = sum(aligned(graph.tensors[index].size_bytes) for index in graph.inputs)
     given = _peak(steps, alive)
     everything = (1 << len(steps)) - 1
@@ -91,7 +99,7 @@ def best_order(graph: Graph, scratch: Mapping[int, int], effort: int = SEARCH_ST
 
 @dataclass(frozen=True)
 class _Use:
-    """A tensor that an operator reads: its bytes, and all who read them, as a bit mask."""
+    """A tensor that an operator reads: bytes, and all who read it, as a bit mask."""
 
     size_bytes: int
     readers: int
@@ -105,7 +113,7 @@ class _Step:
         needs: operators that make its operands, as a bit mask.
         result_bytes: of what it writes; ``kept_bytes`` of that which anybody reads.
         frees: operands that go when their last reader has run.
-        overwrites: operands that the result may be written over then.
+        shares: operands that the result may lie over then, each with the bytes that this saves.
     """
 
     needs: int
@@ -113,16 +121,16 @@ class _Step:
     kept_bytes: int
     scratch_bytes: int
     frees: tuple[_Use, ...]
-    overwrites: tuple[_Use, ...]
+    shares: tuple[_Use, ...]
 
     def run(self, alive: int, after: int) -> tuple[int, int]:
         """Bytes alive while it runs and behind it, from those before it and the set of operators that will have run."""
-        in_place = any(not use.readers & ~after for use in self.overwrites)
-        during = alive + self.scratch_bytes + (0 if in_place else self.result_bytes)
+        saved = max((use.size_bytes for use in self.shares if not use.readers & ~after), default=0)
+        during = alive + self.scratch_bytes + self.result_bytes - saved
         return during, alive + self.kept_bytes - sum(use.size_bytes for use in self.frees if not use.readers & ~after)
 
 
-def _steps(graph: Graph, scratch: Mapping[int, int]) -> list[_Step]:
+def _steps(graph: Graph, scratch: Mapping[int, int], lags: Mapping[int, int]) -> list[_Step]:
     views = view_roots(graph)
     makers = {out: position for position, op in enumerate(graph.operators) for out in op.outputs}
     readers = dict.fromkeys(views, 0)
@@ -132,21 +140,29 @@ def _steps(graph: Graph, scratch: Mapping[int, int]) -> list[_Step]:
                 readers[views[index][0]] |= 1 << position
     kept = {views[index][0] for index in graph.outputs}
 
-    def use(root: int) -> _Use:
-        return _Use(aligned(graph.tensors[root].size_bytes), readers[root])
+    def size(root: int) -> int:
+        return aligned(graph.tensors[root].size_bytes)
+
+    def shares(position: int, op: Operator) -> Iterator[_Use]:
+        for root in in_place_roots(graph, op, views):
+            yield _Use(size(root), readers[root])
+        found = lagging_root(graph, op, lags[position], views) if position in lags else None
+        if found is not None:
+            written, read = (Block(graph.tensors[index].size_bytes, 0, 0) for index in (op.outputs[0], found[0]))
+            yield _Use(saved_bytes(written, read, found[1]), readers[found[0]])
 
     steps = []
     for position, op in enumerate(graph.operators):
-        written = [] if op.kind == "VIEW" else [(out, aligned(graph.tensors[out].size_bytes)) for out in op.outputs]
+        written = [] if op.kind == "VIEW" else [(out, size(out)) for out in op.outputs]
         read = dict.fromkeys(views[index][0] for index in op.inputs if index in views)
         steps.append(
             _Step(
                 needs=sum(1 << maker for maker in {makers[index] for index in op.inputs if index in makers}),
-                result_bytes=sum(size for _, size in written),
-                kept_bytes=sum(size for out, size in written if readers[out] or out in kept),
+                result_bytes=sum(number for _, number in written),
+                kept_bytes=sum(number for out, number in written if readers[out] or out in kept),
                 scratch_bytes=aligned(scratch.get(position, 0)),
-                frees=tuple(use(root) for root in read if root not in kept),
-                overwrites=tuple(use(root) for root in in_place_roots(graph, op, views)),
+                frees=tuple(_Use(size(root), readers[root]) for root in read if root not in kept),
+                shares=tuple(shares(position, op)),
             )
         )
     return steps

@@ -8,7 +8,12 @@ from __future__ import annotations
 
 import pytest
 
-from tests.kernels import other_layers, weighted_layers  # noqa: F401 - they register their generators
+from tests.kernels import (  # noqa: F401 - they register their generators
+    averaging_layers,
+    elementwise_layers,
+    moving_layers,
+    weighted_layers,
+)
 from tests.kernels.campaign import run_campaign
 from tests.kernels.declarations import declarations
 from tests.kernels.machines import CORES, emulated, host

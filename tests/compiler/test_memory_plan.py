@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import permutations
+from itertools import permutations, product
 
 import numpy as np
 import pytest
@@ -16,7 +16,7 @@ from crest.compiler.importer import import_tflite
 from crest.compiler.kernel_call import KernelCall
 from crest.compiler.memory import plan_arena
 from crest.compiler.ordering import best_order, reorder
-from crest.compiler.placement import Block, aligned, lower_bound_bytes, place
+from crest.compiler.placement import Block, Overlap, aligned, lower_bound_bytes, place
 from tests.tflite_writer import OpSpec, TensorSpec, write_tflite
 
 QUANTIZATION = Quantization((0.1,), (0,))
@@ -75,6 +75,59 @@ def test_small_placements_are_as_small_as_brute_force_finds_them(case):
     assert placement.size_bytes == smallest(case)
 
 
+@st.composite
+def overlapping(draw):
+    """Few small blocks, and pairs of them that may share memory."""
+    case = [
+        Block(4 * draw(st.integers(1, 4)), first, first + draw(st.integers(0, 2)))
+        for first in draw(st.lists(st.integers(0, 3), min_size=2, max_size=4))
+    ]
+    pairs = [(i, j) for i, a in enumerate(case) for j, b in enumerate(case) if i != j and a.first == b.last > b.first]
+    overlaps = []
+    for i, j in pairs:
+        if draw(st.booleans()) and all(o.written != i and o.read != j for o in overlaps):
+            overlaps.append(Overlap(i, j, draw(st.integers(1, 12))))
+    return case, overlaps
+
+
+def fits(case, overlaps, offsets):
+    lags = {(o.written, o.read): o.lag_bytes for o in overlaps}
+    return all(
+        not a.overlaps_in_time(b)
+        or offsets[i] + a.size_bytes <= offsets[j]
+        or offsets[j] + b.size_bytes <= offsets[i]
+        or ((i, j) in lags and offsets[i] + lags[i, j] <= offsets[j])
+        or ((j, i) in lags and offsets[j] + lags[j, i] <= offsets[i])
+        for i, a in enumerate(case)
+        for j, b in enumerate(case[:i])
+    )
+
+
+@settings(max_examples=60, deadline=None)
+@given(overlapping())
+def test_overlaps_are_used_as_far_as_they_help_and_no_further(sample):
+    case, overlaps = sample
+    placement = place(case, overlaps)
+    assert fits(case, overlaps, placement.offsets_bytes)
+    room = sum(b.size_bytes for b in case)
+    smallest_of_all = min(
+        max(at + b.size_bytes for at, b in zip(offsets, case, strict=True))
+        for offsets in product(*(range(0, room - b.size_bytes + 1, 4) for b in case))
+        if fits(case, overlaps, offsets)
+    )
+    assert lower_bound_bytes(case, overlaps) <= smallest_of_all == placement.size_bytes
+    assert placement.optimal
+
+
+def test_the_lags_of_a_chain_add_up():
+    """Ten results, each of which may start 8 bytes before its operand: cheaper than keeping any two apart."""
+    case = [Block(400, k, k + 1) for k in range(10)]
+    overlaps = [Overlap(k + 1, k, 8) for k in range(9)]
+    placement = place(case, overlaps)
+    assert placement.size_bytes == lower_bound_bytes(case, overlaps) == 400 + 9 * 8
+    assert place(case).size_bytes == 800
+
+
 def test_the_search_beats_the_greedy_orders_where_they_fail():
     # Found at random: the greedy orders need 30 % more than is alive at once.
     rng = np.random.default_rng(5)
@@ -103,23 +156,30 @@ def test_the_search_gives_up_and_says_so():
     assert_apart(case, many.offsets_bytes)
 
 
+KINDS = ("ADD", "MUL", "RELU", "PAD", "VIEW", "WINDOW")
+
+
 @st.composite
 def graphs(draw, most=9):
-    """A graph of element-wise operators with broadcast, views, and PADs that stand for whatever changes the size."""
+    """A graph of element-wise operators with broadcast, views, and two kinds that change the size.
+
+    Every element of a PAD wants all of its operand; that of a WINDOW, what is not further back than its reach.
+    """
     count = draw(st.integers(1, 2))
     tensors = [Tensor(f"x{i}", (1, 1, draw(st.integers(1, 12)), 4), "int8", QUANTIZATION) for i in range(count)]
     ops: list[Operator] = []
     for number in range(draw(st.integers(1, most))):
         source = draw(st.integers(0, len(tensors) - 1))
         shape = tensors[source].shape
-        kind = draw(st.sampled_from(["ADD", "MUL", "RELU", "PAD", "VIEW"]))
+        kind = draw(st.sampled_from(KINDS))
         inputs, attributes = (source,), {}
         if kind in ("ADD", "MUL"):
             fitting = [i for i, t in enumerate(tensors) if t.shape == shape or t.shape[2] == 1]
             inputs = (source, draw(st.sampled_from(fitting)))
             inputs = inputs if draw(st.booleans()) else inputs[::-1]
-        elif kind == "PAD":
+        elif kind in ("PAD", "WINDOW"):
             shape = (1, 1, draw(st.integers(1, 12)), 4)
+            attributes = {"reach": draw(st.integers(0, 3))} if kind == "WINDOW" else {}
         elif kind == "VIEW":
             begin = draw(st.integers(0, shape[2] - 1))
             attributes = {"offset_bytes": 4 * begin}
@@ -136,6 +196,16 @@ def scratches(draw, graph):
         for p, op in enumerate(graph.operators)
         if op.kind != "VIEW" and draw(st.integers(0, 3)) == 0
     }
+
+
+def lags(graph):
+    """How far the result of a WINDOW must start before its operand, counted element by element."""
+    found = {}
+    for position, op in enumerate(graph.operators):
+        if op.kind == "WINDOW":
+            length = graph.tensors[op.outputs[0]].elements // 4
+            found[position] = max(4 * (k + 1 - max(k - op.attributes["reach"], 0)) for k in range(length))
+    return found
 
 
 def value(op, position_of_output, operands):
@@ -161,11 +231,16 @@ def direct(graph):
 def compute(op, out, k, sources):
     if op.kind == "PAD":  # wants everything, until its last element
         return value(op, (out, k), sources[0])
+    if op.kind == "WINDOW":
+        return value(op, (out, k), sources[0][max(k - op.attributes["reach"], 0) :])
     return value(op, (out, k), [source[k if len(source) > 1 else 0] for source in sources])
 
 
 def in_arena(graph, plan, scratch):
-    """The same in the arena: element-wise operators read and write in turn, others keep reading to the end."""
+    """The same in the arena, by the rules that kernels keep.
+
+    Element-wise operators read an element, then write it; a WINDOW may read as long as it writes what it made of it.
+    """
     arena = [-1] * (plan.size_bytes // 4)
 
     def at(index):
@@ -183,6 +258,8 @@ def in_arena(graph, plan, scratch):
                 arena[start + k] = -2
         out = op.outputs[0]
         for k in range(graph.tensors[out].elements // 4):
+            if op.kind == "WINDOW":
+                arena[at(out) + k] = -3
             sources = [arena[at(i) : at(i) + graph.tensors[i].elements // 4] for i in op.inputs]
             arena[at(out) + k] = compute(op, out, k, sources)
     return {i: arena[at(i) : at(i) + graph.tensors[i].elements // 4] for i in graph.outputs}
@@ -193,15 +270,32 @@ def in_arena(graph, plan, scratch):
 def test_whatever_is_computed_in_the_arena_is_what_is_computed_without_one(data):
     graph = data.draw(graphs())
     scratch = scratches(data.draw, graph)
-    plan = plan_arena(graph, scratch)
-    assert plan.size_bytes >= plan.lower_bound_bytes
-    assert_apart(plan.buffers, [b.offset_bytes for b in plan.buffers])
+    plan = plan_arena(graph, scratch, lags(graph))
+    assert plan.lower_bound_bytes <= plan.size_bytes <= plan_arena(graph, scratch).size_bytes
     assert in_arena(graph, plan, scratch) == direct(graph)
+
+
+def test_the_lag_behind_a_view_counts_from_what_it_is_a_view_of():
+    sizes = {"x": 1, "whole": 12, "part": 7, "y": 7}
+    tensors = tuple(Tensor(name, (1, 1, size, 4), "int8", QUANTIZATION) for name, size in sizes.items())
+    ops = (
+        Operator("PAD", (0,), (1,)),
+        Operator("VIEW", (1,), (2,), {"offset_bytes": 20}),
+        Operator("WINDOW", (2,), (3,), {"reach": 7}),
+    )
+    graph = Graph("behind", tensors, ops, (0,), (3,))
+    assert lags(graph) == {2: 28}
+    plan = plan_arena(graph, {}, lags(graph))
+    # 28 bytes before the part, which begins 20 bytes behind the beginning of the whole.
+    assert plan.size_bytes == 48 + 8
+    assert in_arena(graph, plan, {}) == direct(graph)
 
 
 def calls_for(graph, scratch):
     return tuple(
-        None if op.kind == "VIEW" else KernelCall("kernel", (), scratch_bytes=scratch.get(p, 0))
+        None
+        if op.kind == "VIEW"
+        else KernelCall("kernel", (), scratch_bytes=scratch.get(p, 0), lag_bytes=lags(graph).get(p))
         for p, op in enumerate(graph.operators)
     )
 
@@ -211,10 +305,10 @@ def calls_for(graph, scratch):
 def test_reordering_never_raises_the_peak_and_computes_the_same(data):
     graph = data.draw(graphs())
     scratch = scratches(data.draw, graph)
-    before = plan_arena(graph, scratch)
+    before = plan_arena(graph, scratch, lags(graph))
     moved, calls, words = reorder(graph, calls_for(graph, scratch))
     scratch_moved = {p: call.scratch_bytes for p, call in enumerate(calls) if call and call.scratch_bytes}
-    after = plan_arena(moved, scratch_moved)
+    after = plan_arena(moved, scratch_moved, lags(moved))
     assert after.size_bytes < before.size_bytes if words else moved is graph
     assert sorted(map(id, moved.operators)) == sorted(map(id, graph.operators))
     assert in_arena(moved, after, scratch_moved) == direct(graph)
@@ -228,7 +322,7 @@ def test_large_plans_are_made_without_a_search():
     tensors = tuple(Tensor(f"t{k}", (1, 1, 1 + k % 5, 4), "int8", QUANTIZATION) for k in range(count + 1))
     ops = tuple(Operator("PAD", (k,), (k + 1,)) for k in range(count))
     graph = Graph("long", tensors, ops, (0,), (count,))
-    assert best_order(graph, {}) is None
+    assert best_order(graph, {}, {}) is None
     assert plan_arena(graph, {}).size_bytes == 4 * 4 + 5 * 4
 
 
@@ -259,7 +353,7 @@ def test_the_order_found_is_the_best_of_all(data):
         return plan_arena(moved, placed, search_nodes=0).lower_bound_bytes
 
     given_order = tuple(range(len(graph.operators)))
-    found = best_order(graph, scratch) or given_order
+    found = best_order(graph, scratch, {}) or given_order
     assert peak(found) == min(map(peak, topological(graph)))
 
 

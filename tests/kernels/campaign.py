@@ -36,7 +36,7 @@ def run_campaign(
 
     Args:
         generator: of the layers.
-        cores: whose kernels are run.
+        cores: whose kernels are run, in turns.
         machine: where they are run.
         cases: wanted of each kernel.
         first: number of the first layer.
@@ -55,7 +55,8 @@ def run_campaign(
             break
         model = generator.draw(Draw(generator.name, number))
         try:
-            ran.update(_compare(model, Draw(f"{generator.name} input", number), cores, machine))
+            draw = Draw(f"{generator.name} input", number)
+            ran.update(_compare(model, draw, cores[number % len(cores)], machine))
         except Exception as exc:
             failures.append((len(model), f"{generator.name}, layer {number}: {type(exc).__name__}: {exc}"))
         number += 1
@@ -71,39 +72,38 @@ def _scarce(ran: Counter[str], generator: Generator, cases: int) -> dict[str, in
     return {name: ran[name] for name in generator.kernels if 0 < ran[name] < cases}
 
 
-def _compare(model: bytes, draw: Draw, cores: Sequence[CoreName], machine: Host | EmulatedCore) -> set[str]:
-    """Run a layer with every kernel that can; returns the kernels."""
+def _compare(model: bytes, draw: Draw, core: CoreName, machine: Host | EmulatedCore) -> set[str]:
+    """Run a layer with every kernel that the core has for it; returns the kernels."""
     graph, _ = run_passes(import_tflite(model))
     inputs = [draw.values(graph.tensors[index].shape, graph.tensors[index].dtype) for index in graph.inputs]
     expected = ask_oracle(model, inputs)
     dtype = graph.tensors[graph.outputs[0]].dtype
     ran: set[str] = set()
-    for core in cores:
-        for calls in kernel_choices(graph, core):
-            functions = {call.function for call in calls if call is not None}
-            if functions <= ran:
-                continue
-            ran |= functions
-            for places in (apart(graph, calls, draw.arrays), over(graph, calls)):
-                if places is not None:
-                    linked = link(graph, calls, places, machine, fill=draw.randrange(256))
-                    check_equal(linked.run(machine, inputs), expected, dtype, f"{functions} for {core}")
+    for calls in kernel_choices(graph, core):
+        functions = {call.function for call in calls if call is not None}
+        ran |= functions
+        for places in (apart(graph, calls, draw.arrays), over(graph, calls)):
+            if places is not None:
+                linked = link(graph, calls, places, machine, fill=draw.randrange(256))
+                check_equal(linked.run(machine, inputs), expected, dtype, f"{functions} for {core}")
     return ran
 
 
 def kernel_choices(graph: Graph, core: CoreName) -> Iterator[Calls]:
     """The calls of a graph with each of the kernels between which a cost function would choose."""
-    considered: dict[str, KernelCall] = {}
+    considered: set[str] = set()
 
-    def note(call: KernelCall) -> float:
-        considered[call.function] = call
-        return 0.0
+    def chosen(function: str | None) -> Calls:
+        def cost(call: KernelCall) -> float:
+            considered.add(call.function)
+            return float(call.function != function)
 
-    calls = tuple(lower(graph, op, core, note) for op in graph.operators)
+        return tuple(lower(graph, op, core, cost) for op in graph.operators)
+
+    calls = chosen(None)
     yield calls
-    for call in considered.values():
-        if call not in calls:
-            yield tuple(call if old is not None and old.function in considered else old for old in calls)
+    for function in sorted(considered - {call.function for call in calls if call is not None}):
+        yield chosen(function)
 
 
 def ask_oracle(model: bytes, inputs: Sequence[np.ndarray]) -> bytes:

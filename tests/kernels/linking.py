@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from crest.compiler.graph import Graph
+from crest.compiler.graph import Graph, Operator
 from crest.compiler.kernel_call import KernelCall
 from tests.kernels.declarations import declarations
 from tests.kernels.machines import CASE_BYTES, EmulatedCore, Host
@@ -82,16 +82,19 @@ class _Linker:
 
     def link(self, graph: Graph, calls: Sequence[KernelCall | None], places: Places) -> LinkedCase:
         real = [(position, call) for position, call in enumerate(calls) if call is not None]
-        word = self._machine.pointer_bytes
-        self._reserve(len(real) * (1 + ARGUMENTS_MAX) * word, _ARENA_ALIGNMENT)
-        symbols = [self._constants(call) for _, call in real]
-        self._reserve(GUARD_BYTES, 1)
+        job_bytes = (1 + ARGUMENTS_MAX) * self._machine.pointer_bytes
+        self._reserve(sum(call.repeats for _, call in real) * job_bytes + GUARD_BYTES, _ARENA_ALIGNMENT)
         arena = self._reserve(places.size_bytes, _ARENA_ALIGNMENT)
-        jobs = b"".join(
-            self._job(graph, position, call, names, places, self._machine.base + arena)
-            for (position, call), names in zip(real, symbols, strict=True)
-        )
-        self._memory[: len(jobs)] = jobs
+        self._reserve(GUARD_BYTES, 1)
+        tensors = {index: self._machine.base + arena + at for index, at in places.tensors.items()}
+        jobs = []
+        for position, call in real:
+            names = self._constants(call)
+            if position in places.scratch:
+                names["scratch"] = self._machine.base + arena + places.scratch[position]
+            names |= self._tables(graph.operators[position], call, tensors, names)
+            jobs += self._jobs(graph, graph.operators[position], call, tensors, names)
+        self._memory[: len(jobs) * job_bytes] = b"".join(jobs)
         if len(self._memory) > CASE_BYTES:
             raise CaseTooLargeError(f"the case takes {len(self._memory)} bytes")
 
@@ -99,37 +102,48 @@ class _Linker:
             return tuple((arena + places.tensors[i], graph.tensors[i].size_bytes) for i in indices)
 
         writable = tuple((arena + begin, arena + end) for begin, end in places.writable)
-        return LinkedCase(bytes(self._memory), len(real), spans(graph.inputs), spans(graph.outputs), writable)
+        return LinkedCase(bytes(self._memory), len(jobs), spans(graph.inputs), spans(graph.outputs), writable)
 
     def _constants(self, call: KernelCall) -> dict[str, int]:
         """Addresses of a call's constants and parameters, which lie no better than their types demand."""
         declared, pointer = declarations(), self._machine.pointer_bytes
         addresses: dict[str, int] = {}
-        contents = [(c.suffix, c.c_type, declared.pack_array(c.c_type, c.values)) for c in call.constants]
-        for name, c_type, content in contents:
-            addresses[name] = self._append(content, declared.size(c_type, pointer)[1])
+        for constant in call.constants:
+            content = declared.pack_array(constant.c_type, constant.values)
+            addresses[constant.suffix] = self._append(content, declared.size(constant.c_type, pointer)[1])
         if call.params is not None:
             c_type, fields = call.params
             content = declared.pack(c_type, fields, pointer, addresses.__getitem__)
             addresses["params"] = self._append(content, declared.size(c_type, pointer)[1])
         return addresses
 
-    def _job(
-        self, graph: Graph, position: int, call: KernelCall, addresses: dict[str, int], places: Places, arena: int
-    ) -> bytes:
-        op = graph.operators[position]
-        activations = [i for i in op.inputs if i >= 0 and graph.tensors[i].data is None]
-        names = {f"in{n}": arena + places.tensors[index] for n, index in enumerate(activations)}
-        names |= {"out": arena + places.tensors[op.outputs[0]], **addresses}
-        if position in places.scratch:
-            names["scratch"] = arena + places.scratch[position]
-        parameters = declarations().kernels[call.function]
-        values = [argument.format(**names) for argument in call.arguments]
-        words = [list(declarations().kernels).index(call.function)]
-        words += [_word(c_type, value) for c_type, value in zip(parameters, values, strict=True)]
-        words += [0] * (1 + ARGUMENTS_MAX - len(words))
+    def _tables(
+        self, op: Operator, call: KernelCall, tensors: Mapping[int, int], names: Mapping[str, int]
+    ) -> dict[str, int]:
+        """Addresses of the tables of all operands or results, where a call takes any."""
+        size, tables = self._machine.pointer_bytes, {}
+        for name, indices in (("inputs", op.inputs), ("outputs", op.outputs)):
+            if f"{{{name}}}" in call.arguments:
+                addresses = [tensors.get(index, names.get(f"{name}{n}", 0)) for n, index in enumerate(indices)]
+                tables[name] = self._append(b"".join(each.to_bytes(size, "little") for each in addresses), size)
+        return tables
+
+    def _jobs(
+        self, graph: Graph, op: Operator, call: KernelCall, tensors: Mapping[int, int], names: dict[str, int]
+    ) -> Iterator[bytes]:
         size = self._machine.pointer_bytes
-        return b"".join((word % (1 << 8 * size)).to_bytes(size, "little") for word in words)
+        kernels = declarations().kernels
+        for repeat in range(call.repeats):
+            operands = {f"in{n}": tensors[index] for n, index in enumerate(op.inputs) if index in tensors}
+            operands["out"] = tensors[op.outputs[0]]
+            if repeat:
+                for name, index in (("in0", op.inputs[0]), ("out", op.outputs[0])):
+                    operands[name] += graph.tensors[index].size_bytes // call.repeats * repeat
+            values = [argument.format(**operands, **names) for argument in call.arguments]
+            words = [list(kernels).index(call.function)]
+            words += [_word(c_type, value) for c_type, value in zip(kernels[call.function], values, strict=True)]
+            words += [0] * (1 + ARGUMENTS_MAX - len(words))
+            yield b"".join((word % (1 << 8 * size)).to_bytes(size, "little") for word in words)
 
     def _append(self, content: bytes, alignment: int) -> int:
         """Place bytes at an address that is a multiple of ``alignment`` and of nothing above it."""

@@ -12,7 +12,8 @@ from crest.compiler.linker import linker_script
 from crest.compiler.toolchain import Toolchain, host_toolchain, target_toolchain
 from crest.emulators.elf import read_elf
 from crest.emulators.profile import UNALIGNED_PREFIX
-from crest.emulators.unicorn_engine import UnicornEngine
+from crest.emulators.unicorn_engine import UnicornEngine, UnicornMachine
+from crest.errors import EmulationError
 from crest.targets import CoreName, load_target
 from tests.kernels.declarations import declarations
 from tests.kernels.table import table_header
@@ -58,20 +59,31 @@ class EmulatedCore:
     def __init__(self, core: CoreName) -> None:
         target = TARGETS[core]
         with tempfile.TemporaryDirectory(prefix="crest-kernels-") as name:
-            elf = _build_firmware(core, Path(name))
-        self.base = read_elf(elf, target).symbols["case_memory"]
-        self._machine = UnicornEngine().boot(elf, target)
+            self._elf = _build_firmware(core, Path(name))
+        self.base = read_elf(self._elf, target).symbols["case_memory"]
+        self._target = target
         # Silicon faults where this emulator does not.
         self._needs_alignment = core == "cortex-m0plus"
-        self._machine.count_memory(self._needs_alignment)
+        self._machine = self._boot()
+
+    def _boot(self) -> UnicornMachine:
+        machine = UnicornEngine().boot(self._elf, self._target)
+        machine.count_memory(self._needs_alignment)
+        machine.receive()
+        return machine
 
     def run(self, memory: bytes, jobs: int) -> bytes:
         """Place a case at ``base``, run its jobs, and return what has become of its bytes."""
         assert len(memory) <= CASE_BYTES
-        self._machine.receive()
         self._machine.write_ram(self.base, memory)
         self._machine.send(bytes([jobs]))
-        assert self._machine.receive() == bytes([jobs])
+        try:
+            assert self._machine.receive() == bytes([jobs])
+            self._machine.receive()
+        except EmulationError:
+            self._machine.close()
+            self._machine = self._boot()
+            raise
         if self._needs_alignment:
             unaligned = {name for name in self._machine.profile().total() if name.startswith(UNALIGNED_PREFIX)}
             assert not unaligned, "ARMv6-M faults where an access is not aligned"

@@ -10,7 +10,7 @@ import numpy as np
 from crest.compiler.build import Lowered
 from crest.compiler.graph import ELEMENT_BYTES, Graph
 from crest.compiler.kernel_call import KernelCall
-from crest.compiler.memory import in_place_roots, view_roots
+from crest.compiler.memory import in_place_roots, lagging_root, view_roots
 
 # Nobody may write there.
 GUARD_BYTES = 16
@@ -49,16 +49,14 @@ def apart(graph: Graph, calls: Sequence[KernelCall | None], rng: np.random.Gener
 def over(graph: Graph, calls: Sequence[KernelCall | None]) -> Places | None:
     """The last result over an operand, as far as its kernel lets it; None where it must lie apart."""
     op, call = graph.operators[-1], calls[-1]
-    if call is None:
-        return None
     builder = _Builder(graph, calls)
-    out = op.outputs[0]
-    shared = next(in_place_roots(graph, op, builder.views), None)
-    lag_bytes = 0
-    if shared is None and call.lag_bytes is not None:
-        shared, lag_bytes = builder.views[op.inputs[0]][0], call.lag_bytes
-    if shared is None:
+    found = next(((root, 0) for root in in_place_roots(graph, op, builder.views)), None)
+    if found is None and call is not None and call.lag_bytes is not None:
+        found = lagging_root(graph, op, call.lag_bytes, builder.views)
+    if found is None:
         return None
+    shared, lag_bytes = found
+    out = op.outputs[0]
     for root in builder.roots:
         if root not in (shared, out):
             builder.place(root, 0)

@@ -11,10 +11,12 @@ import math
 import os
 import random
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+
+from tests.tflite_writer import OpSpec, TensorSpec, write_tflite
 
 SEED_VARIABLE = "CREST_TEST_SEED"
 SEED = int(os.environ.get(SEED_VARIABLE) or secrets.randbelow(1 << 31))
@@ -39,7 +41,7 @@ class Draw(random.Random):
         return float(np.float32(math.exp(self.uniform(math.log(low), math.log(high)))))
 
     def activation(self) -> str:
-        return self.choice(("none", "relu", "relu6"))
+        return self.choice(("none", "relu", "relu6", "relu_n1_to_1"))
 
     def size(self, largest: int) -> int:
         """A small number, mostly an odd one, up to ``largest``."""
@@ -75,8 +77,33 @@ GENERATORS: dict[str, Generator] = {}
 
 
 def allowed_activation(activation: str, out_scale: float) -> str:
-    """TFLM refuses an upper bound of 6 that is no int32."""
-    return "relu" if activation == "relu6" and out_scale < 6 / (2**31 - 2**8) else activation
+    """TFLM refuses a bound of 6 or 1 that is no int32."""
+    return "relu" if activation.startswith("relu") and out_scale < 6 / (2**31 - 2**8) else activation
+
+
+def shape_of(draw: Draw, elements: int = 3000) -> tuple[int, ...]:
+    """Four dimensions, the first of them 1."""
+    while True:
+        shape = (1, draw.size(9), draw.size(13), draw.channels())
+        if math.prod(shape) <= elements:
+            return shape
+
+
+def quantized(draw: Draw, dtype: str, scale: float) -> dict:
+    """How a tensor of that scale is quantized, if it is."""
+    return {"scale": [float(np.float32(scale))], "zero_point": [draw.zero_point()]} if dtype == "int8" else {}
+
+
+def one_operator(
+    kind: str, tensors: list[TensorSpec], constants: Sequence[TensorSpec] = (), options: dict | None = None
+) -> bytes:
+    """A model of one operator: its operands, then its result; behind the operands come those that are constant."""
+    activations, everything = len(tensors) - 1, [*tensors, *constants]
+    inputs = list(range(activations))
+    operands = inputs + list(range(len(tensors), len(everything)))
+    version = 1 if kind == "HARD_SWISH" else 2
+    op = OpSpec(kind, operands, [activations], options or {}, version)
+    return write_tflite(everything, [op], inputs, [activations])
 
 
 def layers(*kernels: str) -> Callable[[Callable[[Draw], bytes]], Callable[[Draw], bytes]]:

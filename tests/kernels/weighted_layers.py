@@ -12,7 +12,7 @@ from tests.tflite_writer import OpSpec, TensorSpec, write_tflite
 
 # What a case may take: emulated, it should be over within milliseconds.
 _MACS = {"int8": 40_000, "float32": 5_000}
-_INPUT_ELEMENTS = 16_000
+_INPUT_BYTES = 24_000
 _WEIGHT_BYTES = 80_000
 _QUICK = ("crest_conv2d_pairs_s8", "crest_conv2d_rows_s8", "crest_conv2d_quads_s8")
 
@@ -29,6 +29,7 @@ class Geometry:
 
 def geometry(draw: Draw, weights_per_tap: int, in_c: int, dtype: str) -> Geometry:
     """A window with any padding, stride and dilation, and as many positions as the work of a case allows."""
+    element = np.dtype(dtype).itemsize
     while True:
         line = draw.chance(0.3)
         kernel = (1 if line else draw.randint(1, 3), draw.choice((1, 2, 3, 3, 4, 5, 7, 9) if line else (1, 2, 3, 3, 5)))
@@ -37,7 +38,7 @@ def geometry(draw: Draw, weights_per_tap: int, in_c: int, dtype: str) -> Geometr
         dilation = (draw.choice((1, 1, 1, 2, 3)), draw.choice((1, 1, 1, 2, 3, 8 if line else 1)))
         stride = (draw.choice((1, 1, 2, 3)), draw.choice((1, 1, 2, 3)))
         weights = weights_per_tap * kernel[0] * kernel[1]
-        if weights * np.dtype(dtype).itemsize > _WEIGHT_BYTES:
+        if weights * element > _WEIGHT_BYTES:
             continue
         positions = max(1, _MACS[dtype] // weights)
         out_w = draw.randint(1, min(14, positions))
@@ -50,7 +51,7 @@ def geometry(draw: Draw, weights_per_tap: int, in_c: int, dtype: str) -> Geometr
             length = out * step - draw.randint(0, step - 1) if padding == "same" else reach - sum(added)
             size.append(length)
             pads.append(added)
-        if min(size) > 0 and size[0] * size[1] * in_c <= _INPUT_ELEMENTS:
+        if min(size) > 0 and size[0] * size[1] * in_c * element <= _INPUT_BYTES:
             break
     options = {
         "padding": 0 if padding == "same" else 1, "stride_h": stride[0], "stride_w": stride[1],
@@ -128,6 +129,10 @@ def weighted(
     return write_tflite(tensors, ops, [0], [3])
 
 
+def batches(draw: Draw) -> int:
+    return draw.randint(2, 3) if draw.chance(0.1) else 1
+
+
 def convolution(draw: Draw, dtype: str = "int8", wide: bool = False) -> bytes:
     in_c, out_c = draw.channels(), draw.channels()
     g = geometry(draw, in_c * out_c, in_c, dtype)
@@ -139,8 +144,9 @@ def depthwise(draw: Draw, dtype: str = "int8", wide: bool = False, multiplier: i
     in_c = draw.channels() if multiplier == 1 else draw.size(13)
     g = geometry(draw, in_c * multiplier, in_c, dtype)
     options = {**g.options, "multiplier": multiplier}
-    filters, out = (1, *g.kernel, in_c * multiplier), (1, *g.out, in_c * multiplier)
-    return weighted(draw, "DEPTHWISE_CONV_2D", (1, *g.source, in_c), filters, out, options, g.pads, dtype, wide)
+    batch, filters = batches(draw), (1, *g.kernel, in_c * multiplier)
+    source, out = (batch, *g.source, in_c), (batch, *g.out, in_c * multiplier)
+    return weighted(draw, "DEPTHWISE_CONV_2D", source, filters, out, options, g.pads, dtype, wide)
 
 
 def dense(draw: Draw, dtype: str = "int8", wide: bool = False) -> bytes:
