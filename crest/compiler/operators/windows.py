@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 import tflite
 
 from crest.compiler.graph import Tensor
 from crest.compiler.operators.checks import check_shape, need
+
+MAX_EXTENT: Final = 1 << 16
+"""Most positions along an axis that a window may span; its stride is no longer."""
 
 
 def _same_padding(size: int, kernel: int, stride: int, dilation: int) -> tuple[int, int]:
@@ -25,6 +28,8 @@ def window_attributes(
     need(len(source.shape) == 4, where, "needs 4-dimensional tensors")
     strides = (options.StrideH(), options.StrideW())
     need(min(*strides, *kernel, *dilation) > 0, where, "stride, kernel and dilation must be positive")
+    extent = max((size - 1) * spread + 1 for size, spread in zip(kernel, dilation, strict=True))
+    need(max(extent, *strides) <= MAX_EXTENT, where, f"a window or stride of more than {MAX_EXTENT} positions")
     if options.Padding() == tflite.Padding.SAME:
         rows = _same_padding(source.shape[1], kernel[0], strides[0], dilation[0])
         columns = _same_padding(source.shape[2], kernel[1], strides[1], dilation[1])

@@ -54,10 +54,13 @@ class Window:
     def useful_taps(self, out: Steps) -> tuple[int, int] | None:
         """First and last tap that meet the input at some of the output positions; None if none does."""
         starts = range(out.begin * self.stride - self.pad, out.last * self.stride - self.pad + 1, self._hop(out) or 1)
-        useful = [
-            k for k in range(self.taps) if any(0 <= start + k * self.dilation < self.size for start in starts)
-        ]  # fmt: skip
+        useful = [k for k in range(self.taps) if self._meets_input(k * self.dilation, starts)]
         return (useful[0], useful[-1]) if useful else None
+
+    def _meets_input(self, offset: int, starts: range) -> bool:
+        """Whether the input begins at or before some start + offset, and ends behind it."""
+        first = max(-((starts.start + offset) // starts.step), 0)
+        return first < len(starts) and starts[first] + offset < self.size
 
     def reach(self, out: Steps, first: int, last: int) -> Steps:
         """Input positions, on one grid for all taps from ``first`` to ``last``, that output positions are made of."""
