@@ -1,4 +1,7 @@
-"""The arena over time as an SVG: one box for each block, operators to the right, addresses upwards."""
+"""The arena over time as an SVG: one box for each block, operators to the right, addresses upwards.
+
+Boxes may cover each other for the length of one operator: where its result lies over what it has read.
+"""
 
 from __future__ import annotations
 
@@ -56,5 +59,5 @@ def _box(number: int, buffer: Buffer, column: float, scale: float) -> str:
     )
     return (
         f'<rect x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{height:.1f}" fill="{colour}" '
-        f'stroke="white" stroke-width="0.5"><title>{escape(words)}</title></rect>'
+        f'fill-opacity="0.85" stroke="white" stroke-width="0.5"><title>{escape(words)}</title></rect>'
     )

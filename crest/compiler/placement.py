@@ -10,9 +10,9 @@ from itertools import accumulate
 from typing import Final
 
 ALIGNMENT_BYTES: Final = 4
-SEARCH_NODES: Final = 5000
+SEARCH_NODES: Final = 2000
 """Blocks that the search places before it gives up; a fraction of a second."""
-WANDER_STEPS: Final = 200
+WANDER_STEPS: Final = 100
 """Changes of each greedy order that are tried before."""
 SEARCH_BLOCKS: Final = 200
 """Plans of more blocks are left to the greedy orders: the search is as deep as there are blocks."""
