@@ -39,9 +39,10 @@ def quantize_multiplier(real: float) -> tuple[int, int]:
 
 
 def requantize(value: int, multiplier: int, shift: int) -> int:
-    """``value * multiplier * 2**(shift - 31)``, rounded as TFLM does: behind the product, then once more."""
-    wide = value * (1 << max(shift, 0)) * multiplier
-    high = (wide + (1 << 30)) >> 31
+    """``value * multiplier * 2**(shift - 31)``, rounded as TFLM does: behind the product and behind the shift."""
+    # What is shifted out to the left is lost, as in 32-bit registers.
+    shifted = ((value << max(shift, 0)) + (1 << 31)) % (1 << 32) - (1 << 31)
+    high = (shifted * multiplier + (1 << 30)) >> 31
     right = max(-shift, 0)
     half = (1 << right) >> 1
     return (high + half - (1 if high < 0 and right else 0)) >> right

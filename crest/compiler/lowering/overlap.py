@@ -11,7 +11,7 @@ from collections.abc import Mapping
 import numpy as np
 
 
-def lag_bytes(window: Mapping[str, int]) -> int:
+def lag_bytes(window: Mapping[str, int], again: int = 0) -> int:
     """Bytes by which an output of int8 must start before its input, at least, so that no element is overwritten unread.
 
     Holds for kernels that take positions in order and may read a patch as long as they write its outputs. Negative
@@ -19,10 +19,12 @@ def lag_bytes(window: Mapping[str, int]) -> int:
 
     Args:
         window: initialisers of ``crest_window``.
+        again: how many positions back the kernel may read once more.
     """
     top = np.arange(window["out_h"]) * window["stride_h"] - window["pad_top"]
     left = np.arange(window["out_w"]) * window["stride_w"] - window["pad_left"]
     first = (np.maximum(top, 0)[:, None] * window["in_w"] + np.maximum(left, 0)[None, :]).reshape(-1) * window["in_c"]
     unread_from = np.minimum.accumulate(first[::-1])[::-1]
+    unread_from = np.concatenate([np.full(again, unread_from[0]), unread_from])[: len(first)]
     written_to = np.arange(1, len(first) + 1) * window["out_c"]
     return int((written_to - unread_from).max())

@@ -3,17 +3,31 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Final
 
 import numpy as np
 
 from crest.compiler.graph import ELEMENT_BYTES, Graph, Operator
 
+# The kernel that copies a slice knows no more axes.
+_COPIED_AXES: Final = 4
+
 
 def make_views(graph: Graph) -> tuple[Graph, list[str]]:
     """Replace RESHAPE and contiguous STRIDED_SLICE by VIEW with a byte offset into the input."""
+    return _replace_by_views(graph, copy_slices=False)
+
+
+def view_reshapes(graph: Graph) -> tuple[Graph, list[str]]:
+    """Replace RESHAPE by VIEW, for it has no kernel; slices are copied as exported, where their kernel can do it."""
+    return _replace_by_views(graph, copy_slices=True)
+
+
+def _replace_by_views(graph: Graph, *, copy_slices: bool) -> tuple[Graph, list[str]]:
     operators, removed = [], []
     for position, op in enumerate(graph.operators):
-        offset_bytes = _view_offset_bytes(graph, op)
+        copied = copy_slices and op.kind == "STRIDED_SLICE" and len(op.attributes["begin"]) <= _COPIED_AXES
+        offset_bytes = None if copied else _view_offset_bytes(graph, op)
         if offset_bytes is None:
             operators.append(op)
             continue
