@@ -31,7 +31,7 @@ def arena_svg(plan: ArenaPlan, graph: Graph) -> str:
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{_LEFT + width + _RIGHT}" height="{floor + _BOTTOM}" '
         'font-family="sans-serif" font-size="11">',
-        f'<text x="{_LEFT}" y="18">arena {plan.size_bytes} bytes; most bytes alive at once '
+        f'<text x="{_LEFT}" y="18">arena {plan.size_bytes} bytes; no plan needs less than '
         f"{plan.lower_bound_bytes} (dashed)</text>",
     ]
     parts += [_box(number, buffer, column, scale) for number, buffer in enumerate(plan.buffers)]

@@ -34,8 +34,8 @@ class ArenaPlan:
     Attributes:
         tensor_offsets_bytes: by tensor index, views included.
         scratch_offsets_bytes: by operator position.
-        lower_bound_bytes: most bytes alive at one operator, shared ones counted once; no plan can be smaller.
-        optimal: whether no other offsets make the arena smaller.
+        lower_bound_bytes: no offsets make the arena smaller than this.
+        optimal: whether it is proven that no offsets make the arena smaller than it is.
     """
 
     buffers: tuple[Buffer, ...]

@@ -71,7 +71,10 @@ def saved_bytes(written: Block, read: Block, lag_bytes: int) -> int:
 
 
 def lower_bound_bytes(blocks: Sequence[Block], overlaps: Sequence[Overlap] = ()) -> int:
-    """Most bytes alive at one operator, shared ones counted once: no placement spans less."""
+    """Bytes that no placement can do without.
+
+    The most that are alive at one operator, shared ones counted once, or what a chain of overlaps takes.
+    """
     changes = [0] * (max((block.last for block in blocks), default=0) + 2)
     for block in blocks:
         changes[block.first] += block.aligned_bytes
