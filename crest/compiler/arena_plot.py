@@ -40,7 +40,7 @@ def arena_svg(plan: ArenaPlan, graph: Graph) -> str:
         f'<path d="M{_LEFT} {_TOP}V{floor}H{_LEFT + width}" fill="none" stroke="black"/>'
         f'<path d="M{_LEFT} {bound:.1f}H{_LEFT + width}" stroke="black" stroke-dasharray="5 4"/>'
     )
-    for size in dict.fromkeys((0, plan.lower_bound_bytes, plan.size_bytes)):
+    for size in (0, plan.size_bytes):
         parts.append(f'<text x="{_LEFT - 6}" y="{floor - size * scale + 4:.1f}" text-anchor="end">{size}</text>')
     for position, op in enumerate(graph.operators):
         x, y = _LEFT + (position + 0.5) * column + 4, floor + 10
