@@ -50,6 +50,12 @@ def lower(graph: Graph, op: Operator) -> KernelCall | None:
     return replace(lowering(graph, op), repeats=_repeats(graph, op))
 
 
+def kernel_types(kind: str) -> list[str]:
+    """Output types for which there is a kernel, or a view, of an operator."""
+    known = sorted({dtype for known_kind, dtype in _LOWERINGS if known_kind == kind}, reverse=True)
+    return known or ["int8", "float32"]
+
+
 def _repeats(graph: Graph, op: Operator) -> int:
     """How many images, or rows of a dense layer, a kernel that knows one is called for."""
     if op.kind in _ONE_IMAGE:
@@ -60,8 +66,6 @@ def _repeats(graph: Graph, op: Operator) -> int:
 
 
 _ONE_IMAGE: Final = ("AVERAGE_POOL_2D", "CONV_2D", "DEPTHWISE_CONV_2D", "MAX_POOL_2D")
-
-
 _MOVES: Final = {
     "BATCH_TO_SPACE_ND": batch_to_space,
     "CONCATENATION": concatenate,
