@@ -66,10 +66,12 @@ def lower_graph(
     graph, removed = run_passes(imported, passes)
     cost = cost or core_cost(core)
     calls = tuple(lower(graph, op, core, cost) for op in graph.operators)
+    lags: dict[int, int] = {}
     if passes != "plain":
         graph, calls, moved = reorder(graph, calls)
         removed = (*removed, PassRecord("reorder", tuple(moved)))
-    arena = plan_arena(graph, scratch_bytes(calls), lag_bytes(calls))
+        lags = lag_bytes(calls)
+    arena = plan_arena(graph, scratch_bytes(calls), lags)
     model_id = _content_hash(graph).digest()[:8]
     return Lowered(imported, graph, removed, calls, arena, model_id)
 
