@@ -17,7 +17,7 @@ from crest.compiler.memory import ArenaPlan
 
 _LICENCE = "/* SPDX-License-Identifier: Apache-2.0 */"
 _UNSAFE_IN_COMMENT = re.compile(r"[^\w .:;-]")
-_C_TYPES: Mapping[str, str] = {"int8": "int8_t", "int32": "int32_t", "float32": "float"}
+_C_TYPES: Mapping[str, str] = {"int8": "int8_t", "int16": "int16_t", "int32": "int32_t", "float32": "float"}
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ import numpy as np
 from crest.errors import ModelError
 
 INT8_MIN, INT8_MAX = -128, 127
+INT16_MIN, INT16_MAX = -32768, 32767
 
 
 def round_half_away(value: float) -> int:
@@ -47,9 +48,30 @@ def requantize(value: int, multiplier: int, shift: int) -> int:
     return (high + half - (1 if high < 0 and right else 0)) >> right
 
 
+def reduced_multiplier(multiplier: int) -> int:
+    """The 15 bits that TFLM keeps of a multiplier where it scales a sum of 64 bits."""
+    return 0x7FFF if multiplier >= 0x7FFF0000 else (multiplier + (1 << 15)) >> 16
+
+
+def requantize_wide(value: int, multiplier: int, shift: int) -> int:
+    """A sum of 64 bits times a reduced multiplier, rounded once, halves towards plus infinity, and cut to 32 bits."""
+    wide = value * reduced_multiplier(multiplier) << max(shift - 15, 0)
+    right = max(15 - shift, 0)
+    return (((wide + ((1 << right) >> 1)) >> right) + (1 << 31)) % (1 << 32) - (1 << 31)
+
+
 def activation_range_int8(activation: str, scale: float, zero_point: int) -> tuple[int, int]:
     """Clamping bounds of a fused activation on an int8 output."""
-    low, high = INT8_MIN, INT8_MAX
+    return _activation_range(activation, scale, zero_point, (INT8_MIN, INT8_MAX))
+
+
+def activation_range_int16(activation: str, scale: float) -> tuple[int, int]:
+    """Clamping bounds of a fused activation on an int16 output, whose zero point is 0."""
+    return _activation_range(activation, scale, 0, (INT16_MIN, INT16_MAX))
+
+
+def _activation_range(activation: str, scale: float, zero_point: int, bounds: tuple[int, int]) -> tuple[int, int]:
+    low, high = bounds
     if activation in ("relu", "relu6"):
         low = max(low, zero_point)
     if activation == "relu6":

@@ -10,11 +10,13 @@ import numpy as np
 import tflite
 from numpy.typing import NDArray
 
-from crest.compiler.graph import Operator, Tensor, output_channels
+from crest.compiler.graph import ACTIVATION_TYPES, INTEGER_RANGES, Operator, Tensor, output_channels
 from crest.errors import ModelError
 
 # Beyond it the sum of exponentials leaves the format that the reference adds them in.
 MAX_SOFTMAX_DEPTH: Final = 4096
+# What softmax gives, by type: scale and zero point.
+_SOFTMAX_OUTPUT: Final = {"int8": (1 / 256, -128), "int16": (1 / 32768, 0)}
 _ACTIVATIONS: Final = {
     tflite.ActivationFunctionType.NONE: "none",
     tflite.ActivationFunctionType.RELU: "relu",
@@ -119,19 +121,22 @@ def _read_fully_connected(raw: Any, op: Operator, tensors: tuple[Tensor, ...], w
 
 def _check_weighted(op: Operator, tensors: tuple[Tensor, ...], where: str) -> None:
     source, filters, out = tensors[op.inputs[0]], tensors[op.inputs[1]], tensors[op.outputs[0]]
-    _need(source.dtype == filters.dtype == out.dtype, where, "hybrid types are not supported")
+    weight_type = "int8" if source.dtype == "int16" else source.dtype
+    types_agree = source.dtype == out.dtype and filters.dtype == weight_type
+    _need(types_agree and source.dtype in ACTIVATION_TYPES, where, "hybrid types are not supported")
     units = output_channels(op.kind, filters)
-    if source.dtype == "int8":
-        _need(
-            bool(source.quantization and filters.quantization and out.quantization), where, "int8 without quantization"
-        )
+    if source.dtype in INTEGER_RANGES:
+        _need_quantization(source, filters, out, where=where)
         assert filters.quantization is not None
         _need(len(filters.quantization.scale) in (1, units), where, "one scale, or one per output channel, is needed")
         _need(not any(filters.quantization.zero_point), where, "weights must be symmetric (zero point 0)")
     if len(op.inputs) > 2 and op.inputs[2] >= 0:
         bias = tensors[op.inputs[2]]
         _need(bias.data is not None and bias.elements == units, where, "bias must be constant, one per output channel")
-        _need(bias.dtype == ("int32" if source.dtype == "int8" else "float32"), where, f"bias of type {bias.dtype}")
+        # TFLM's depthwise convolution of int16 takes whatever bias it finds for int64.
+        wide = ("int64",) if op.kind == "DEPTHWISE_CONV_2D" else ("int32", "int64")
+        allowed = {"int8": ("int32",), "int16": wide, "float32": ("float32",)}[source.dtype]
+        _need(bias.dtype in allowed, where, f"bias of type {bias.dtype} ({' or '.join(allowed)} is)")
 
 
 def _read_add(raw: Any, op: Operator, tensors: tuple[Tensor, ...], where: str) -> dict[str, Any]:
@@ -139,10 +144,8 @@ def _read_add(raw: Any, op: Operator, tensors: tuple[Tensor, ...], where: str) -
     left, right, out = (tensors[i] for i in (*op.inputs, *op.outputs))
     _need(left.shape == right.shape == out.shape, where, "broadcast is not supported")
     _need(right.data is None, where, "a constant operand is not supported")
-    _need(
-        left.dtype == right.dtype == out.dtype and out.dtype != "int32", where, "types must be equal, int8 or float32"
-    )
-    _need(out.dtype != "int8" or all(t.quantization for t in (left, right, out)), where, "int8 without quantization")
+    _check_types(left, out, where)
+    _check_types(right, out, where)
     return {"activation": _activation(options.FusedActivationFunction(), where)}
 
 
@@ -160,15 +163,21 @@ def _read_pool(raw: Any, op: Operator, tensors: tuple[Tensor, ...], where: str) 
 
 
 def _check_types(source: Tensor, out: Tensor, where: str) -> None:
-    _need(source.dtype == out.dtype != "int32", where, "types must be equal, int8 or float32")
-    _need(out.dtype != "int8" or bool(source.quantization and out.quantization), where, "int8 without quantization")
+    equal = source.dtype == out.dtype and out.dtype in ACTIVATION_TYPES
+    _need(equal, where, f"types must be equal, one of {', '.join(ACTIVATION_TYPES)}")
+    if out.dtype in INTEGER_RANGES:
+        _need_quantization(source, out, where=where)
+
+
+def _need_quantization(*tensors: Tensor, where: str) -> None:
+    _need(all(t.quantization for t in tensors), where, f"{tensors[0].dtype} without quantization")
 
 
 def _check_same_scale(source: Tensor, out: Tensor, where: str) -> None:
     """For operators that move, compare or average values without rescaling them."""
     _check_types(source, out, where)
     same = source.quantization == out.quantization
-    _need(out.dtype != "int8" or same, where, "input and output must share scale and zero point")
+    _need(out.dtype not in INTEGER_RANGES or same, where, "input and output must share scale and zero point")
 
 
 def _read_mean(raw: Any, op: Operator, tensors: tuple[Tensor, ...], where: str) -> dict[str, Any]:
@@ -191,10 +200,10 @@ def _read_softmax(raw: Any, op: Operator, tensors: tuple[Tensor, ...], where: st
     _need(len(source.shape) > 0 and source.shape == out.shape, where, "the shape must be kept")
     _need(math.isfinite(beta) and beta > 0, where, "beta must be positive")
     _check_types(source, out, where)
-    if out.dtype == "int8":
-        _need(
-            out.scale == 1 / 256 and out.zero_point == -128, where, "output must have scale 1/256 and zero point -128"
-        )
+    if out.dtype in INTEGER_RANGES:
+        scale, zero_point = _SOFTMAX_OUTPUT[out.dtype]
+        fixed = out.scale == scale and out.zero_point == zero_point
+        _need(fixed, where, f"output must have scale {scale} and zero point {zero_point}")
         _need(source.shape[-1] < MAX_SOFTMAX_DEPTH, where, f"more than {MAX_SOFTMAX_DEPTH - 1} elements")
     return {"beta": beta}
 

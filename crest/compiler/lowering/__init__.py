@@ -10,8 +10,17 @@ from crest.compiler.kernel_call import KernelCall
 from crest.compiler.lowering.averages import average_pool, max_pool, mean_f32, mean_s8, softmax_f32, softmax_s8
 from crest.compiler.lowering.elementwise import add_f32, add_s8, relu_f32, relu_s8
 from crest.compiler.lowering.moves import pad, strided_slice
+from crest.compiler.lowering.unweighted_s16 import (
+    add_s16,
+    average_pool_s16,
+    max_pool_s16,
+    mean_s16,
+    relu_s16,
+    softmax_s16,
+)
 from crest.compiler.lowering.weighted import conv_s8, depthwise_s8, fully_connected_s8
 from crest.compiler.lowering.weighted_f32 import conv_f32, depthwise_f32, fully_connected_f32
+from crest.compiler.lowering.weighted_s16 import conv_s16, depthwise_s16, fully_connected_s16
 from crest.errors import ModelError
 from crest.targets import CoreName
 
@@ -57,4 +66,16 @@ _LOWERINGS: Final[dict[tuple[str, str], Callable[[Graph, Operator], KernelCall]]
     ("SOFTMAX", "float32"): softmax_f32,
     ("STRIDED_SLICE", "int8"): strided_slice,
     ("STRIDED_SLICE", "float32"): strided_slice,
+    # int16 activations
+    ("ADD", "int16"): add_s16,
+    ("AVERAGE_POOL_2D", "int16"): average_pool_s16,
+    ("CONV_2D", "int16"): conv_s16,
+    ("DEPTHWISE_CONV_2D", "int16"): depthwise_s16,
+    ("FULLY_CONNECTED", "int16"): fully_connected_s16,
+    ("MAX_POOL_2D", "int16"): max_pool_s16,
+    ("MEAN", "int16"): mean_s16,
+    ("PAD", "int16"): pad,
+    ("RELU", "int16"): relu_s16,
+    ("SOFTMAX", "int16"): softmax_s16,
+    ("STRIDED_SLICE", "int16"): strided_slice,
 }
