@@ -60,6 +60,48 @@ def test_fully_connected_is_bit_exact(seed, depth, units, activation, per_channe
     check(model, seed)
 
 
+def random_layer(rng, first):
+    """Tensors, numbered from ``first`` on, and operator of a layer with weights of random shape."""
+    kind = str(rng.choice(["CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED"]))
+    depthwise, dense = kind == "DEPTHWISE_CONV_2D", kind == "FULLY_CONNECTED"
+    in_c, units = int(rng.integers(1, 14)), int(rng.integers(1, 9))
+    in_h, in_w, k_h, k_w, stride, dilation = (1 if dense else int(rng.integers(1, n)) for n in (6, 7, 4, 5, 4, 4))
+    if depthwise:
+        units = in_c * int(rng.choice([1, 1, 2]))
+    filters = (1 if depthwise else units, k_h, k_w, units if depthwise else in_c)
+    shapes = (1, in_h, in_w, in_c), filters, (1, -(-in_h // stride), -(-in_w // stride), units)
+    if dense:
+        shapes = (1, in_c), (units, in_c), (1, units)
+    scale = scales(rng, units, 1e-3, 0.05)
+    out_scale = float(np.float32(max(scale) * rng.uniform(0.003, 0.3)))
+    bias_type = "int64" if depthwise else str(rng.choice(["int32", "int64"]))
+    tensors = [
+        TensorSpec(shapes[0], "int16", scale=[1e-4]),
+        TensorSpec(shapes[1], scale=scale, data=rng.integers(-127, 128, shapes[1], dtype=np.int8), axis=3 * depthwise),
+        TensorSpec((units,), bias_type, data=rng.integers(-(2**20), 2**20, units).astype(bias_type)),
+        TensorSpec(shapes[2], "int16", scale=[out_scale]),
+    ]
+    options = {
+        "padding": 0, "stride_h": stride, "stride_w": stride, "dilation_h": dilation, "dilation_w": dilation,
+        "multiplier": units // in_c, "activation": str(rng.choice(["none", "relu", "relu6"])),
+    }  # fmt: skip
+    return tensors, OpSpec(kind, [first, first + 1, first + 2], [first + 3], options, version=3)
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_many_layers_are_exact_on_host_and_boards(seed):
+    rng = np.random.default_rng(seed)
+    tensors, ops = [], []
+    for _ in range(24):
+        more, op = random_layer(rng, len(tensors))
+        tensors += more
+        ops.append(op)
+    model = write_tflite(tensors, ops, [op.inputs[0] for op in ops], [op.outputs[0] for op in ops])
+    check(model, seed)
+    for core, fpu in CORES:
+        emulate(model, core, fpu)
+
+
 def extreme_layer(kind, bias_type, out_scale, bias, taps):
     """Weights of one sign, so that inputs at the end of their range give the largest sums."""
     shape = {"FULLY_CONNECTED": (3, taps), "CONV_2D": (3, 1, 1, taps), "DEPTHWISE_CONV_2D": (1, 1, taps, 3)}[kind]
@@ -229,3 +271,46 @@ def test_what_leaves_the_reference_arithmetic_is_refused(out_scale, bias):
     graph = import_tflite(extreme_layer("CONV_2D", "int64", out_scale, bias, 3))
     with pytest.raises(ModelError, match="leave the range of int16 arithmetic"):
         lower_graph(graph)
+
+
+def test_a_small_network_is_exact_on_host_and_boards():
+    """Pads that fold, views, a sum in place, pools and a softmax between layers with weights."""
+    rng = np.random.default_rng(0)
+    activation = {"dtype": "int16", "scale": [2e-4]}
+
+    def weights(*shape, axis=0):
+        per_channel = scales(rng, shape[axis], 2e-3, 1e-2)
+        return TensorSpec(shape, scale=per_channel, data=rng.integers(-127, 128, shape, dtype=np.int8), axis=axis)
+
+    def bias(n):
+        return TensorSpec((n,), "int64", data=rng.integers(-(2**14), 2**14, n))
+
+    tensors = [
+        TensorSpec((1, 1, 20, 6), **activation), ints([[0, 0], [0, 0], [2, 0], [0, 0]]),
+        TensorSpec((1, 1, 22, 6), **activation),  # 2
+        weights(8, 1, 3, 6), bias(8), TensorSpec((1, 1, 20, 8), **activation),  # 5
+        weights(1, 1, 3, 8, axis=3), bias(8), TensorSpec((1, 1, 20, 8), **activation),  # 8
+        TensorSpec((1, 1, 20, 8), **activation),  # 9, sum
+        TensorSpec((1, 1, 10, 8), **activation),  # 10, largest
+        ints([0, 0, 4, 0]), ints([1, 1, 10, 8]), ints([1, 1, 1, 1]), TensorSpec((1, 1, 6, 8), **activation),  # 14
+        ints([1, 2]), TensorSpec((1, 8), **activation),  # 16, mean
+        weights(5, 8), bias(5), TensorSpec((1, 5), **activation),  # 19
+        TensorSpec((1, 5), "int16", scale=[1 / 32768]),
+    ]  # fmt: skip
+    pool = {"padding": 1, "stride_h": 1, "stride_w": 2, "filter_h": 1, "filter_w": 2}
+    ops = [
+        OpSpec("PAD", [0, 1], [2], version=2),
+        OpSpec("CONV_2D", [2, 3, 4], [5], {"activation": "relu"}, version=3),
+        OpSpec("DEPTHWISE_CONV_2D", [5, 6, 7], [8], {"padding": 0}, version=3),
+        OpSpec("ADD", [5, 8], [9], {"activation": "relu"}, version=2),
+        OpSpec("MAX_POOL_2D", [9], [10], pool, version=2),
+        OpSpec("STRIDED_SLICE", [10, 11, 12, 13], [14], version=2),
+        OpSpec("MEAN", [14, 15], [16], version=2),
+        OpSpec("FULLY_CONNECTED", [16, 17, 18], [19], version=4),
+        OpSpec("SOFTMAX", [19], [20], {"beta": 1.0}, version=2),
+    ]
+    model = write_tflite(tensors, ops, [0], [20])
+    assert lower_graph(import_tflite(model)).graph.histogram()["VIEW"] == 1
+    check(model, 0, runs=50)
+    for core, fpu in CORES:
+        emulate(model, core, fpu)
