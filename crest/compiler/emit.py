@@ -28,10 +28,11 @@ class Sources:
     model: str
     harness_io: str
 
-    def write(self, folder: Path) -> None:
-        """Write ``model.h``, ``model.c`` and ``harness_io.c`` into a folder."""
+    def write(self, folder: Path) -> tuple[Path, ...]:
+        """Write ``model.h``, ``model.c`` and ``harness_io.c`` into a folder; returns what is to be compiled."""
         for name, text in (("model.h", self.header), ("model.c", self.model), ("harness_io.c", self.harness_io)):
             (folder / name).write_text(text, encoding="utf-8")
+        return folder / "model.c", folder / "harness_io.c"
 
 
 def emit(graph: Graph, calls: Sequence[KernelCall | None], plan: ArenaPlan, model_id: bytes) -> Sources:

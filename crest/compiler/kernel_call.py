@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -30,6 +30,9 @@ class KernelCall:
             ``{params}`` for the address of the parameters.
         params: C type and designated initialisers (``@suffix`` refers to a constant of this call).
         weight_bytes: bytes of weights and biases among the constants.
+        work: how often the kernel does what its cost consists of; the names are those of the cost table.
+        lag_bytes: by how much the output must start before the first input where both share memory; None where
+            they must not.
     """
 
     function: str
@@ -38,6 +41,8 @@ class KernelCall:
     constants: tuple[Constant, ...] = ()
     scratch_bytes: int = 0
     weight_bytes: int = 0
+    work: Mapping[str, int] = field(default_factory=dict)
+    lag_bytes: int | None = None
 
 
 def window_fields(

@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 
 from crest.assets import asset_path
+from crest.compiler.arena_plot import arena_svg
 from crest.compiler.program import Program
 from crest.compiler.toolchain import Toolchain
 
@@ -42,12 +43,14 @@ path.
 |---|---|
 | weights and biases (flash) | {weights} |
 | code and tables (flash) | {code} |
-| arena (RAM) | {arena} |
+| arena (RAM); no plan needs less than {bound} | {arena} |
 | other static RAM | {static} |
 | stack of `model_run` | {stack} |
 
 Built for {target} with {toolchain}. The arena is the array `model_arena`; place its section `.bss.model_arena` where
 you like.
+
+![Which tensor lies where in the arena, operator by operator](arena.svg)
 """
 
 
@@ -72,7 +75,9 @@ def write_c_project(program: Program, toolchain: Toolchain, folder: Path) -> Non
         weights=memory.weights_bytes,
         code=memory.code_bytes,
         arena=memory.arena_bytes,
+        bound=memory.arena_lower_bound_bytes,
         static=memory.static_ram_bytes,
         stack=memory.stack_bytes,
     )
+    (folder / "arena.svg").write_text(arena_svg(program.arena, program.graph), encoding="utf-8")
     (folder / "README.md").write_text(readme, encoding="utf-8")

@@ -23,6 +23,8 @@ from crest.targets import Target
 
 ToolchainName = Literal["zig", "gcc"]
 COMPILE_TIMEOUT_S: Final = 300
+# What generated code is compiled with where its layers are to be told apart.
+MEASURE: Final = ("CREST_MEASURE",)
 _COMMON: Final = (
     "-std=c11", "-O2", "-g0", "-ffunction-sections", "-fdata-sections", "-fno-common", "-fomit-frame-pointer",
     "-ffp-contract=off", "-Wall", "-Wextra", "-Werror",
@@ -72,16 +74,47 @@ class Toolchain:
                 fresh.replace(kept)
         return kept
 
+    def build(
+        self,
+        sources: Sequence[Path],
+        objects: Sequence[Path],
+        output: Path,
+        include: Sequence[Path],
+        defines: Sequence[str] = (),
+        script: Path | None = None,
+    ) -> None:
+        """Compile what belongs to one candidate and link it with objects that do not.
+
+        Args:
+            sources: C files; each object carries the name of its file, by which a linker script can tell it.
+            objects: from ``compile_cached``.
+            output: the firmware, or, without a script, a shared library of the host; intermediate files lie beside it.
+            include: folders of headers.
+            defines: preprocessor definitions.
+            script: linker script of the target.
+        """
+        fresh = [output.parent / f"{source.stem}.o" for source in sources]
+        for source, compiled in zip(sources, fresh, strict=True):
+            self.compile(source, compiled, include, defines)
+        self.link([*objects, *fresh], output, script)
+
     def link(self, objects: Sequence[Path], output: Path, script: Path | None = None) -> None:
         """Link objects; with a script for a target, without one to a shared library of the host."""
-        placed = ["-T", str(script)] if script else []
-        self._run([*self.flags, *map(str, objects), *self.link_flags, *placed, "-o", str(output)])
+        self._run([*self.flags, *map(str, objects), *self._link_arguments(script), "-o", str(output)])
 
-    def _run(self, arguments: list[str]) -> None:
+    def _link_arguments(self, script: Path | None) -> list[str]:
+        return [*self.link_flags, *(["-T", str(script)] if script else [])]
+
+    def _run(self, arguments: list[str], environment: Mapping[str, str] | None = None) -> None:
         command = [*self._command, *arguments]
         try:
             done = subprocess.run(
-                command, capture_output=True, text=True, timeout=COMPILE_TIMEOUT_S, env=self._environment(), check=False
+                command,
+                capture_output=True,
+                text=True,
+                timeout=COMPILE_TIMEOUT_S,
+                env={**os.environ, **self._environment(), **(environment or {})},
+                check=False,
             )
         except FileNotFoundError as exc:
             raise ToolchainError(f"{self.name}: {exc.filename} is not installed", hint=_HINTS[self.name]) from exc
@@ -91,8 +124,7 @@ class Toolchain:
             raise _failure(self.name, done.stderr)
 
     def _environment(self) -> Mapping[str, str]:
-        zig_cache = str(cache_dir("zig"))
-        return {**os.environ, "ZIG_GLOBAL_CACHE_DIR": zig_cache, "ZIG_LOCAL_CACHE_DIR": zig_cache}
+        return {}
 
 
 _HINTS: Final = {
@@ -131,6 +163,24 @@ class _Zig(Toolchain):
     def __init__(self, command: Sequence[str], flags: Sequence[str], link_flags: Sequence[str]) -> None:
         super().__init__(command, flags, link_flags)
         self.identity = f"zig {_zig_version()}"
+
+    def build(
+        self,
+        sources: Sequence[Path],
+        objects: Sequence[Path],
+        output: Path,
+        include: Sequence[Path],
+        defines: Sequence[str] = (),
+        script: Path | None = None,
+    ) -> None:
+        """All in one process, with a cache that goes with the folder: nobody compiles the same candidate again."""
+        arguments = [*(f"-D{define}" for define in defines), *(f"-I{path}" for path in include)]
+        arguments += [*map(str, (*objects, *sources)), *self._link_arguments(script), "-o", str(output)]
+        self._run([*self.flags, *arguments], {"ZIG_LOCAL_CACHE_DIR": str(output.parent / "zig")})
+
+    def _environment(self) -> Mapping[str, str]:
+        zig_cache = str(cache_dir("zig"))
+        return {"ZIG_GLOBAL_CACHE_DIR": zig_cache, "ZIG_LOCAL_CACHE_DIR": zig_cache}
 
     @classmethod
     def for_target(cls, target: Target) -> Toolchain:

@@ -6,6 +6,7 @@
 #include "dot_s8.h"
 #include "patch.h"
 #include "requantise.h"
+#include "tile_s8.h"
 
 #define TILE 3
 
@@ -55,66 +56,18 @@ typedef struct {
   "smlad r6, r9, r12, r6\n\t"    \
   "smlad r7, r10, r12, r7\n\t"
 #define TILE_GROUP TILE_STEP TILE_STEP /* 80 bytes */
-/* A sum in s becomes its int8 value: multiplier in lr, addend in r0, shift. */
-#define FINISH(s, shift)                 \
-  "lsls " s ", " s ", #1\n\t"            \
-  "smmulr " s ", " s ", lr\n\t"          \
-  "add.w " s ", " s ", " s ", asr #31\n\t" \
-  "add " s ", " s ", r0\n\t"             \
-  "asr.w " s ", " s ", " shift "\n\t"    \
-  "ssat " s ", #8, " s "\n\t"
-
 /* Three positions, all output channels. x: their patches as widen() leaves them. */
 __attribute__((naked, noinline)) static void tile(const arguments *a __attribute__((unused)),
                                                   const int8_t *weights __attribute__((unused))) {
   __asm__ volatile(
       START(80)
       "1:\n\t" /* a pair of channels */
-      "ldr r0, [sp, #12]\n\t"
-      "ldrd r2, r5, [r0], #8\n\t"
-      "str r0, [sp, #12]\n\t"
-      "asrs r2, r2, #5\n\t"
-      "asrs r5, r5, #5\n\t"
-      "mov r3, r2\n\t"
-      "mov r4, r2\n\t"
-      "mov r6, r5\n\t"
-      "mov r7, r5\n\t"
+      CREST_TILE_BIASES
       FIRST_TURN
       "2:\n\t" TILE_GROUP TILE_GROUP TILE_GROUP TILE_GROUP
       "cmp r0, lr\n\t"
       "bne.w 2b\n\t"
-      "ldr r0, [sp, #12]\n\t"
-      "ldr.w r8, [sp, #16]\n\t"
-      "ldr.w r9, [sp, #20]\n\t"
-      "ldr.w r10, [sp, #24]\n\t"
-      "ldrd r11, r12, [r0, #-8]\n\t"
-      "ldr.w lr, [r8]\n\t"
-      "and.w r11, r11, #31\n\t"
-      "and.w r12, r12, #31\n\t"
-      "lsl.w r0, r10, r11\n\t"
-      "add.w r11, r11, #1\n\t"
-      FINISH("r2", "r11") FINISH("r3", "r11") FINISH("r4", "r11")
-      "add r8, r9\n\t"
-      "ldr.w lr, [r8]\n\t"
-      "add r8, r9\n\t"
-      "str.w r8, [sp, #16]\n\t"
-      "lsl.w r0, r10, r12\n\t"
-      "add.w r12, r12, #1\n\t"
-      FINISH("r5", "r12") FINISH("r6", "r12") FINISH("r7", "r12")
-      "ldr r0, [sp, #28]\n\t"
-      "ldr.w r8, [sp, #32]\n\t"
-      "ldr.w r9, [sp, #36]\n\t"
-      "strb.w r3, [r0, r8]\n\t"
-      "strb.w r4, [r0, r8, lsl #1]\n\t"
-      "strb r2, [r0], #1\n\t"
-      "subs.w r9, r9, #2\n\t"
-      "blt 3f\n\t" /* the second of the last pair only fills it up */
-      "strb.w r6, [r0, r8]\n\t"
-      "strb.w r7, [r0, r8, lsl #1]\n\t"
-      "strb r5, [r0], #1\n\t"
-      "str r0, [sp, #28]\n\t"
-      "str.w r9, [sp, #36]\n\t"
-      "bne.w 1b\n"
+      CREST_TILE_FINISH
       "3:\n\t" END);
 }
 
@@ -142,7 +95,7 @@ __attribute__((naked, noinline)) static void tile(const arguments *a __attribute
   "and.w r12, r12, #31\n\t"    \
   "lsl.w r0, r9, r12\n\t"      \
   "add.w r12, r12, #1\n\t"     \
-  FINISH(s, "r12")              \
+  CREST_FINISH(s, "r12")        \
   "strb " s ", [r10], #1\n\t"  \
   "subs.w r11, r11, #1\n\t"    \
   "beq 3f\n\t"

@@ -98,6 +98,11 @@ typedef struct {
  * patches must be gathered; aligned to 4. Up to 3 bytes behind the input are read, and multiplied with zero. */
 void crest_conv2d_pairs_s8(const crest_weighted_s8_params *p, const int8_t *in, int8_t *out, int8_t *scratch);
 void crest_dense_pairs_s8(const crest_weighted_s8_params *p, const int8_t *in, int8_t *out);
+/* The same where dilation_w is 1 and rows have 3 positions or more. Weights: of each pair of output channels, by line of the
+ * patch and two taps k, the bytes c0[k] c1[k] c0[k+1] c1[k+1], where a line is filled up to even taps. scratch: for each line
+ * 2 * (k_w + 2 * stride_w) * in_c + 10 bytes rounded down to a multiple of 4; aligned to 4. Positions may be taken up once
+ * more behind their neighbour. */
+void crest_conv2d_rows_s8(const crest_weighted_s8_params *p, const int8_t *in, int8_t *out, int8_t *scratch);
 /* For cores without it. Weights + 128, unsigned: of each four output channels, by tap, the bytes of the four; of the
  * channels beyond them one after another; taps are filled up to a multiple of 4. Biases hold -128 * sum of weights more.
  * scratch: a patch so filled up and 4 bytes, aligned to 4. */
@@ -108,6 +113,7 @@ void crest_depthwise_s8(const crest_weighted_s8_params *p, const int8_t *in, int
 /* For whatever those cannot do. scratch: k_h * k_w * in_c + 4 bytes, or null where every patch lies contiguously in the input */
 void crest_conv2d_wide_s8(const crest_wide_s8_params *p, const int8_t *in, int8_t *out, int8_t *scratch);
 void crest_depthwise_wide_s8(const crest_wide_s8_params *p, const int8_t *in, int8_t *out);
+/* Element-wise kernels may write over an operand of the size of their result. */
 void crest_add_s8(const crest_add_s8_params *p, const int8_t *left, const int8_t *right, int8_t *out, int32_t n);
 void crest_relu_s8(const crest_relu_s8_params *p, const int8_t *in, int8_t *out, int32_t n);
 void crest_max_pool_s8(const crest_window *w, const int8_t *in, int8_t *out, int32_t act_min, int32_t act_max);

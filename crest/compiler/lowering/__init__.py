@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
+from crest.compiler.cost import Cost
 from crest.compiler.graph import Graph, Operator
 from crest.compiler.kernel_call import KernelCall
 from crest.compiler.lowering.averages import average_pool, max_pool, mean_f32, mean_s8, softmax_f32, softmax_s8
@@ -25,14 +26,15 @@ from crest.errors import ModelError
 from crest.targets import CoreName
 
 
-def lower(graph: Graph, op: Operator, core: CoreName) -> KernelCall | None:
-    """The kernel call of an operator on a core; None for a view, which needs no code."""
+def lower(graph: Graph, op: Operator, core: CoreName, cost: Cost) -> KernelCall | None:
+    """The cheapest kernel call of an operator on a core; None for a view, which needs no code."""
     if op.kind == "VIEW":
         return None
     dtype = graph.tensors[op.outputs[0]].dtype
     by_core = _BY_CORE.get((op.kind, dtype))
     if by_core is not None:
-        return by_core(graph, op, core)
+        calls = by_core(graph, op, core)
+        return min(calls, key=cost) if len(calls) > 1 else calls[0]
     try:
         lowering = _LOWERINGS[op.kind, dtype]
     except KeyError:
@@ -41,7 +43,7 @@ def lower(graph: Graph, op: Operator, core: CoreName) -> KernelCall | None:
 
 
 # Where the instructions of the core decide the kernel and the order of the weights.
-_BY_CORE: Final[dict[tuple[str, str], Callable[[Graph, Operator, CoreName], KernelCall]]] = {
+_BY_CORE: Final[dict[tuple[str, str], Callable[[Graph, Operator, CoreName], list[KernelCall]]]] = {
     ("CONV_2D", "int8"): conv_s8,
     ("DEPTHWISE_CONV_2D", "int8"): depthwise_s8,
     ("FULLY_CONNECTED", "int8"): fully_connected_s8,

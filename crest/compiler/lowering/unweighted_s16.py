@@ -14,6 +14,7 @@ from crest.compiler.graph import Graph, Operator
 from crest.compiler.kernel_call import Constant, KernelCall, window_fields
 from crest.errors import ModelError
 
+_Floats = NDArray[np.float32]
 _ADD_LEFT_SHIFT: Final = 15
 _INT16_STEPS: Final = INT16_MAX - INT16_MIN
 _TABLE_STEPS: Final = 512
@@ -102,24 +103,36 @@ def softmax_s16(graph: Graph, op: Operator) -> KernelCall:
         ("{params}", "{in0}", "{out}"),
         params=("crest_softmax_s16_params", fields),
         constants=(
-            Constant("exponentials", "int16_t", _table(np.exp, _SMALLEST_EXPONENT, 0.0)),
-            Constant("reciprocals", "int16_t", _table(lambda x: 1 / (1 + x), 0.0, 1.0)),
+            Constant("exponentials", "int16_t", _table(_exponential, _SMALLEST_EXPONENT, 0.0)),
+            Constant("reciprocals", "int16_t", _table(_reciprocal, 0.0, 1.0)),
         ),
     )
 
 
-def _table(
-    function: Callable[[NDArray[np.float64]], NDArray[np.float64]], low: float, high: float
-) -> NDArray[np.int16]:
-    """Samples of a function with values of -1 to 1, moved by half of what interpolation errs by between them."""
-    at = np.linspace(low, high, 2 * _TABLE_STEPS + 1)
-    scaled = function(at) * ((_INT16_STEPS + 1) / 2)
-    samples = _rounded(scaled[::2])
-    between = _rounded((scaled[2::2] + samples[:-1]) / 2)
-    error = _rounded((between - _rounded(scaled[1::2])) / 2)
-    samples[:-1] -= error
+def _table(function: Callable[[_Floats], _Floats], low: float, high: float) -> NDArray[np.int16]:
+    """Samples of a function with values of -1 to 1, moved by half of what interpolation errs by between them.
+
+    In single precision, as the reference makes it: some samples are rounded otherwise in double.
+    """
+    step = np.float32((high - low) / _TABLE_STEPS)
+    at = np.float32(low) + np.arange(_TABLE_STEPS + 1, dtype=np.float32) * step
+    scaled = function(at) * np.float32((_INT16_STEPS + 1) / 2)
+    samples = _rounded(scaled)
+    between = _rounded((scaled[1:] + samples[:-1]) / np.float32(2))
+    exact = _rounded(function(at[:-1] + step / np.float32(2)) * np.float32((_INT16_STEPS + 1) / 2))
+    samples[:-1] -= _rounded((between - exact) / np.float32(2))
     return samples.clip(INT16_MIN, INT16_MAX).astype(np.int16)
 
 
-def _rounded(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    return np.trunc(values + np.copysign(0.5, values))
+def _exponential(x: _Floats) -> _Floats:
+    return np.exp(x.astype(np.float64)).astype(np.float32)
+
+
+def _reciprocal(x: _Floats) -> _Floats:
+    return np.float32(1) / (np.float32(1) + x)
+
+
+def _rounded(values: _Floats) -> _Floats:
+    """Nearest integers, halves away from zero."""
+    rounded: _Floats = np.trunc(values + np.copysign(np.float32(0.5), values))
+    return rounded

@@ -6,6 +6,7 @@ bits. A layer that does not fit, which a network whose activations all but vanis
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 from crest.compiler.fixed_point import INT8_MAX, INT8_MIN, activation_range_int8, quantize_multiplier, requantize
 from crest.compiler.graph import Graph, Operator, output_channels
 from crest.compiler.kernel_call import Constant, KernelCall, dense_window, window_fields
+from crest.compiler.lowering.overlap import lag_bytes
 from crest.targets import CoreName
 
 # The quick requantization doubles a sum before it is multiplied.
@@ -50,6 +52,14 @@ class _Layer:
         return int(self.weights.shape[1])
 
     @property
+    def padded_taps(self) -> int:
+        return -(-self.taps // _GROUP_TAPS) * _GROUP_TAPS
+
+    @property
+    def pairs(self) -> int:
+        return -(-len(self.weights) // 2)
+
+    @property
     def positions(self) -> int:
         return self.window["out_h"] * self.window["out_w"]
 
@@ -62,39 +72,37 @@ class _Layer:
         return bool((largest < _SUM_LIMIT).all() and (scaled < 1 << 31).all())
 
 
-def conv_s8(graph: Graph, op: Operator, core: CoreName) -> KernelCall:
+def conv_s8(graph: Graph, op: Operator, core: CoreName) -> list[KernelCall]:
     """Convolution; patches that lie contiguously in the input are read in place."""
     source, filters, out = (graph.tensors[i] for i in (op.inputs[0], op.inputs[1], op.outputs[0]))
     assert filters.data is not None
     window = window_fields(source, out, (filters.shape[1], filters.shape[2]), op.attributes)
     in_place = filters.shape[1] == 1 and op.attributes["dilation"][1] == 1 and not any(op.attributes["padding"])
-    return _convolution(graph, op, core, _layer(graph, op, window, filters.data.reshape(window["out_c"], -1)), in_place)
+    return _convolution(_layer(graph, op, window, filters.data.reshape(window["out_c"], -1)), core, in_place)
 
 
-def fully_connected_s8(graph: Graph, op: Operator, core: CoreName) -> KernelCall:
+def fully_connected_s8(graph: Graph, op: Operator, core: CoreName) -> list[KernelCall]:
     """Dense layer."""
     data = graph.tensors[op.inputs[1]].data
     assert data is not None
     layer = _layer(graph, op, dense_window(*data.shape), data)
     if core != "cortex-m0plus" and layer.is_quick(layer.bias):
-        weights = Constant("weights", "int32_t", _pairs(layer.weights))
-        return _quick("crest_dense_pairs_s8", layer, layer.bias, weights)
-    return _convolution(graph, op, core, layer, in_place=True)
+        return [_quick("crest_dense_pairs_s8", layer, layer.bias, _pairs(layer.weights))]
+    return _convolution(layer, core, in_place=True)
 
 
-def depthwise_s8(graph: Graph, op: Operator, core: CoreName) -> KernelCall:
+def depthwise_s8(graph: Graph, op: Operator, core: CoreName) -> list[KernelCall]:
     """Depthwise convolution; of a single input channel, it is a convolution."""
     source, filters, out = (graph.tensors[i] for i in (op.inputs[0], op.inputs[1], op.outputs[0]))
     assert filters.data is not None
-    kernel = (filters.shape[1], filters.shape[2])
-    window = window_fields(source, out, kernel, op.attributes)
+    window = window_fields(source, out, (filters.shape[1], filters.shape[2]), op.attributes)
     layer = _layer(graph, op, window, np.ascontiguousarray(filters.data.reshape(-1, window["out_c"]).T))
     if window["in_c"] == 1:
-        return _convolution(graph, op, core, layer, in_place=False)
+        return _convolution(layer, core, in_place=False)
     if window["in_c"] == window["out_c"] and layer.is_quick(layer.bias):
-        weights = Constant("weights", "int8_t", _fours(layer.weights))
-        return _quick("crest_depthwise_s8", layer, layer.bias, weights, 8 * layer.taps + 17 * window["in_c"])
-    return _exact("crest_depthwise_wide_s8", layer, Constant("weights", "int8_t", filters.data.reshape(-1)))
+        scratch_bytes = 8 * layer.taps + 17 * window["in_c"]
+        return [_quick("crest_depthwise_s8", layer, layer.bias, _fours(layer.weights), scratch_bytes)]
+    return [_exact("crest_depthwise_wide_s8", layer, filters.data.reshape(-1))]
 
 
 def _layer(graph: Graph, op: Operator, window: dict[str, int], weights: NDArray[np.int8]) -> _Layer:
@@ -128,24 +136,64 @@ def _layer(graph: Graph, op: Operator, window: dict[str, int], weights: NDArray[
     )
 
 
-def _convolution(graph: Graph, op: Operator, core: CoreName, layer: _Layer, in_place: bool) -> KernelCall:
-    padded_taps = -(-layer.taps // _GROUP_TAPS) * _GROUP_TAPS
+def _convolution(layer: _Layer, core: CoreName, in_place: bool) -> list[KernelCall]:
+    gather_bytes = 0 if in_place else layer.padded_taps + _OVERRUN_BYTES
     if core == "cortex-m0plus":
         bias = layer.bias + INT8_MIN * layer.weights.astype(np.int64).sum(axis=1)
         if layer.is_quick(bias):
-            weights = Constant("weights", "int32_t", _quads(layer.weights))
-            return _quick("crest_conv2d_quads_s8", layer, bias, weights, padded_taps + _OVERRUN_BYTES)
+            scratch_bytes = layer.padded_taps + _OVERRUN_BYTES
+            return [_quick("crest_conv2d_quads_s8", layer, bias, _quads(layer.weights), scratch_bytes)]
     elif layer.is_quick(layer.bias):
-        scratch_bytes = 2 * _TILE_POSITIONS * padded_taps if layer.positions >= _TILE_POSITIONS else 0
-        scratch_bytes += 0 if in_place else padded_taps + _OVERRUN_BYTES
-        weights = Constant("weights", "int32_t", _pairs(layer.weights))
-        return _quick("crest_conv2d_pairs_s8", layer, layer.bias, weights, scratch_bytes)
-    weights = Constant("weights", "int8_t", layer.weights.reshape(-1))
-    return _exact("crest_conv2d_wide_s8", layer, weights, 0 if in_place else layer.taps + _OVERRUN_BYTES)
+        calls = [_conv_pairs(layer, gather_bytes)]
+        if layer.window["dilation_w"] == 1 and layer.window["out_w"] >= _TILE_POSITIONS:
+            calls.append(_conv_rows(layer))
+        return calls
+    return [_exact("crest_conv2d_wide_s8", layer, layer.weights.reshape(-1), gather_bytes)]
+
+
+def _conv_pairs(layer: _Layer, gather_bytes: int) -> KernelCall:
+    """Patches widened one by one, three at a time; those left over are taken as they are."""
+    tiles, left = divmod(layer.positions, _TILE_POSITIONS)
+    groups = layer.padded_taps // _GROUP_TAPS
+    window = layer.window
+    is_pointwise = layer.taps == window["in_c"] and layer.positions == window["in_h"] * window["in_w"]
+    work = {
+        "tile_pairs": tiles * layer.pairs, "tile_steps": tiles * layer.pairs * 2 * groups,
+        "patches": 0 if is_pointwise else _TILE_POSITIONS * tiles,
+        "pointwise_patches": _TILE_POSITIONS * tiles if is_pointwise else 0,
+        "widened_groups": _TILE_POSITIONS * tiles * groups,
+        "lines": left, "line_fours": left * -(-layer.pairs // 2), "line_groups": left * -(-layer.pairs // 2) * groups,
+    }  # fmt: skip
+    scratch_bytes = gather_bytes + (2 * _TILE_POSITIONS * layer.padded_taps if tiles else 0)
+    return _quick("crest_conv2d_pairs_s8", layer, layer.bias, _pairs(layer.weights), scratch_bytes, work)
+
+
+def _conv_rows(layer: _Layer) -> KernelCall:
+    """Three positions of a row at a time, whose patches share what they have in common."""
+    window = layer.window
+    columns = window["k_w"] + (_TILE_POSITIONS - 1) * window["stride_w"]
+    tiles = window["out_h"] * -(-window["out_w"] // _TILE_POSITIONS)
+    steps = -(-window["k_w"] * window["in_c"] // 2)
+    lines = tiles * window["k_h"]
+    work = {
+        "tile_pairs": tiles * layer.pairs, "tile_lines": lines * layer.pairs, "tile_steps": lines * layer.pairs * steps,
+        "tiles": tiles, "lines": lines, "widened_groups": lines * -(-columns * window["in_c"] // _GROUP_TAPS),
+    }  # fmt: skip
+    line_bytes = (2 * columns * window["in_c"] + 10) & ~3
+    # The host gathers patches.
+    scratch_bytes = max(window["k_h"] * line_bytes, layer.padded_taps + _OVERRUN_BYTES)
+    weights = _lines(layer.weights, window["k_h"])
+    return _quick("crest_conv2d_rows_s8", layer, layer.bias, weights, scratch_bytes, work, again=1)
 
 
 def _quick(
-    function: str, layer: _Layer, bias: NDArray[np.int64], weights: Constant, scratch_bytes: int | None = None
+    function: str,
+    layer: _Layer,
+    bias: NDArray[np.int64],
+    weights: NDArray[np.int8],
+    scratch_bytes: int | None = None,
+    work: Mapping[str, int] | None = None,
+    again: int = 0,
 ) -> KernelCall:
     """A call of a quick kernel; ``scratch_bytes`` is None where it takes no scratch memory."""
     records = bias * 32 - layer.shift - 1
@@ -161,16 +209,19 @@ def _quick(
             },
         ),
         constants=(
-            weights,
+            # As words, which are aligned.
+            Constant("weights", "int32_t", np.pad(weights, (0, -len(weights) % 4)).view(np.int32)),
             Constant("biases", "int32_t", np.append(records, np.zeros(-len(records) % 4, dtype=np.int64))),
             Constant("multipliers", "int32_t", layer.multiplier[:1] if shared else layer.multiplier),
         ),
         scratch_bytes=scratch_bytes or 0,
         weight_bytes=layer.weights.size + 4 * len(bias),
+        work=work or {},
+        lag_bytes=lag_bytes(layer.window, again),
     )  # fmt: skip
 
 
-def _exact(function: str, layer: _Layer, weights: Constant, scratch_bytes: int | None = None) -> KernelCall:
+def _exact(function: str, layer: _Layer, weights: NDArray[np.int8], scratch_bytes: int | None = None) -> KernelCall:
     """A call of a kernel that is exact for every sum; it adds modulo 2**32, as the reference does."""
     bias = (layer.bias + (1 << 31)) % (1 << 32) - (1 << 31)
     return KernelCall(
@@ -181,11 +232,12 @@ def _exact(function: str, layer: _Layer, weights: Constant, scratch_bytes: int |
             {**_common_fields(layer), "weights": "@weights", "channels": "@channels"},
         ),
         constants=(
-            weights,
+            Constant("weights", "int8_t", weights),
             Constant("channels", "crest_channel", np.column_stack([bias, layer.multiplier, layer.shift])),
         ),
         scratch_bytes=scratch_bytes or 0,
         weight_bytes=layer.weights.size + 4 * len(bias),
+        lag_bytes=lag_bytes(layer.window),
     )
 
 
@@ -206,17 +258,27 @@ def _filled(weights: NDArray[np.int8], channels: int) -> NDArray[np.int8]:
     return np.pad(weights, ((0, -len(weights) % channels), (0, -weights.shape[1] % _GROUP_TAPS)))
 
 
-def _pairs(weights: NDArray[np.int8]) -> NDArray[np.int32]:
+def _pairs(weights: NDArray[np.int8]) -> NDArray[np.int8]:
     """Pairs of channels; of each, by four taps: taps 0 and 2, then 1 and 3, the two channels in turns."""
     filled = _filled(weights, 2)
     by_group = filled.reshape(len(filled) // 2, 2, -1, 2, 2)
-    return np.ascontiguousarray(by_group.transpose(0, 2, 4, 3, 1)).reshape(-1).view(np.int32)
+    return np.ascontiguousarray(by_group.transpose(0, 2, 4, 3, 1)).reshape(-1)
 
 
-def _quads(weights: NDArray[np.int8]) -> NDArray[np.int32]:
+def _lines(weights: NDArray[np.int8], lines: int) -> NDArray[np.int8]:
+    """Pairs of channels; of each, by line and two taps, the two channels in turns; lines filled up to even taps."""
+    taps = weights.shape[1] // lines
+    filled = np.pad(
+        weights.reshape(len(weights), lines, taps), ((0, len(weights) % 2), (0, 0), (0, taps % 2)), constant_values=0
+    )
+    by_pair = filled.reshape(len(filled) // 2, 2, lines, -1)
+    return np.ascontiguousarray(by_pair.transpose(0, 2, 3, 1)).reshape(-1)
+
+
+def _quads(weights: NDArray[np.int8]) -> NDArray[np.int8]:
     """Weights + 128 with the taps filled up, by fours of channels."""
     unsigned = (_filled(weights, 1).astype(np.int16) - INT8_MIN).astype(np.uint8)
-    return _fours(unsigned.view(np.int8)).view(np.int32)
+    return _fours(unsigned.view(np.int8))
 
 
 def _fours(weights: NDArray[np.int8]) -> NDArray[np.int8]:

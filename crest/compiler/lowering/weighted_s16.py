@@ -25,6 +25,7 @@ from crest.compiler.fixed_point import (
 )
 from crest.compiler.graph import Graph, Operator, output_channels
 from crest.compiler.kernel_call import Constant, KernelCall, dense_window, window_fields
+from crest.compiler.lowering.overlap import lag_bytes
 from crest.errors import ModelError
 
 _GROUP_TAPS: Final = 4
@@ -163,6 +164,8 @@ def _call(
         ),
         constants=(weights, Constant("channels", c_type, rows)),
         scratch_bytes=scratch_bytes,
+        # int16 doubles the bytes; a tile reads the patches of all its positions while it writes their outputs.
+        lag_bytes=2 * lag_bytes(layer.window, again=_TILE_POSITIONS - 1),
         weight_bytes=layer.weights.size + 4 * len(rows),
     )  # fmt: skip
 
