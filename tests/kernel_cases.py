@@ -58,18 +58,24 @@ def convolutions(draw, dtype="int8", depthwise=False):
 
 
 def check(model: bytes, seed: int, runs: int = 3) -> None:
+    """Compare on random inputs."""
+    graph = import_tflite(model)
+    rng = np.random.default_rng(seed)
+    check_inputs(model, [[random_input(rng, graph.tensors[i], run) for i in graph.inputs] for run in range(runs)])
+
+
+def check_inputs(model: bytes, inferences: list[list[np.ndarray]]) -> None:
+    """Compare the kernels of every core on given inputs: int8 must be equal, float32 close."""
     for core in ("cortex-m0plus", "cortex-m4"):
-        check_core(model, core, seed, runs)
+        check_core(model, core, inferences)
 
 
-def check_core(model: bytes, core: str, seed: int, runs: int) -> None:
+def check_core(model: bytes, core: str, inferences: list[list[np.ndarray]]) -> None:
     graph = import_tflite(model)
     lowered = lower_graph(graph, core)
-    rng = np.random.default_rng(seed)
     oracle = tflm.Interpreter.from_bytes(model, arena_size=1 << 16)
     with HostModel(lowered.graph, lowered.sources) as host:
-        for run in range(runs):
-            parts = [random_input(rng, graph.tensors[i], run) for i in graph.inputs]
+        for parts in inferences:
             for position, part in enumerate(parts):
                 oracle.set_input(part, position)
             oracle.invoke()

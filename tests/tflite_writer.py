@@ -9,7 +9,7 @@ import numpy as np
 import tflite
 
 _TYPES = {name: getattr(tflite.TensorType, name.upper()) for name in ("int8", "int16", "int32", "int64", "float32")}
-_ACTIVATIONS = {"none": 0, "relu": 1, "relu6": 3}
+_ACTIVATIONS = {"none": 0, "relu": 1, "relu_n1_to_1": 2, "relu6": 3}
 # A value equal to its default is left out of the file; these defaults occur in no test.
 _NEVER = {"Int8": -128, "Uint8": 255, "Int32": 2**30, "Uint32": 2**30, "Float32": -1.0}
 _CASTS = {"Float32": float}
@@ -44,6 +44,23 @@ _OPTIONS = {
     "PAD": ("PadOptions", ()),
     "RESHAPE": ("ReshapeOptions", ()),
     "LSTM": ("LSTMOptions", ()),
+    "SUB": ("SubOptions", ((0, "Int8", "activation", 0),)),
+    "MUL": ("MulOptions", ((0, "Int8", "activation", 0),)),
+    "LEAKY_RELU": ("LeakyReluOptions", ((0, "Float32", "alpha", 0.2),)),
+    "HARD_SWISH": ("HardSwishOptions", ()),
+    "QUANTIZE": ("QuantizeOptions", ()),
+    "DEQUANTIZE": ("DequantizeOptions", ()),
+    "TRANSPOSE": ("TransposeOptions", ()),
+    "SLICE": ("SliceOptions", ()),
+    "EXPAND_DIMS": ("ExpandDimsOptions", ()),
+    "SQUEEZE": ("SqueezeOptions", ()),
+    "SPACE_TO_BATCH_ND": ("SpaceToBatchNDOptions", ()),
+    "BATCH_TO_SPACE_ND": ("BatchToSpaceNDOptions", ()),
+    "CONCATENATION": ("ConcatenationOptions", ((0, "Int32", "axis", 0), (1, "Int8", "activation", 0))),
+    "SPLIT": ("SplitOptions", ((0, "Int32", "num_splits", 1),)),
+    "SPLIT_V": ("SplitVOptions", ((0, "Int32", "num_splits", 1),)),
+    "PACK": ("PackOptions", ((0, "Int32", "values_count", 1), (1, "Int32", "axis", 0))),
+    "UNPACK": ("UnpackOptions", ((0, "Int32", "num", 1), (1, "Int32", "axis", 0))),
 }  # fmt: skip
 
 

@@ -24,7 +24,7 @@ from crest.compiler.kernel_call import KernelCall
 from crest.compiler.lowering import lower
 from crest.compiler.memory import ArenaPlan, plan_arena
 from crest.compiler.ordering import lag_bytes, reorder, scratch_bytes
-from crest.compiler.passes import PassRecord, run_passes
+from crest.compiler.passes import PassRecord, PassSet, run_passes
 from crest.compiler.program import GoldenPair, Program, ProgramLayer
 from crest.compiler.stack import stack_bound_bytes
 from crest.compiler.toolchain import MEASURE, Toolchain
@@ -52,20 +52,27 @@ class Lowered:
         return emit(self.graph, self.calls, self.arena, self.model_id)
 
 
-def lower_graph(imported: Graph, core: CoreName = "cortex-m4", cost: Cost | None = None) -> Lowered:
+def lower_graph(
+    imported: Graph, core: CoreName = "cortex-m4", cost: Cost | None = None, passes: PassSet = "optimized"
+) -> Lowered:
     """Run the passes, choose the kernels and plan the memory.
 
     Args:
         imported: from ``import_tflite``.
         core: whose instructions the kernels may use; the host runs the kernels of every core.
         cost: decides between kernels of a layer; by default the core's own table.
+        passes: which graph passes run.
     """
-    graph, removed = run_passes(imported)
+    graph, removed = run_passes(imported, passes)
     cost = cost or core_cost(core)
-    graph, calls, moved = reorder(graph, tuple(lower(graph, op, core, cost) for op in graph.operators))
-    removed = (*removed, PassRecord("reorder", tuple(moved)))
-    arena = plan_arena(graph, scratch_bytes(calls), lag_bytes(calls))
-    model_id = _content_hash(imported).digest()[:8]
+    calls = tuple(lower(graph, op, core, cost) for op in graph.operators)
+    lags: dict[int, int] = {}
+    if passes != "plain":
+        graph, calls, moved = reorder(graph, calls)
+        removed = (*removed, PassRecord("reorder", tuple(moved)))
+        lags = lag_bytes(calls)
+    arena = plan_arena(graph, scratch_bytes(calls), lags)
+    model_id = _content_hash(graph).digest()[:8]
     return Lowered(imported, graph, removed, calls, arena, model_id)
 
 

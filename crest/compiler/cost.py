@@ -36,8 +36,7 @@ class KernelCosts(Frozen):
             AssetError: the table lacks the kernel, or a kind of its work.
         """
         try:
-            row = self.cycles[call.function]
-            return sum(count * row[name] for name, count in call.work.items())
+            return sum(count * self.cycles[call.function][name] for name, count in call.work.items())
         except KeyError as exc:
             raise AssetError(f"the kernel costs of {self.core} lack {exc.args[0]!r} for {call.function}") from None
 

@@ -12,12 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crest.compiler.graph import Graph, Tensor
-from crest.compiler.kernel_call import KernelCall, c_float
+from crest.compiler.kernel_call import C_TYPES, KernelCall, c_float
 from crest.compiler.memory import ArenaPlan
 
 _LICENCE = "/* SPDX-License-Identifier: Apache-2.0 */"
 _UNSAFE_IN_COMMENT = re.compile(r"[^\w .:;-]")
-_C_TYPES: Mapping[str, str] = {"int8": "int8_t", "int16": "int16_t", "int32": "int32_t", "float32": "float"}
 
 
 @dataclass(frozen=True)
@@ -66,7 +65,7 @@ def _header(graph: Graph, plan: ArenaPlan) -> str:
 
 def _accessor(role: str, number: int, tensor: Tensor, offset: int) -> list[str]:
     name = f"model_{role}_{number}"
-    c_type = ("const " if role == "output" else "") + _C_TYPES[tensor.dtype]
+    c_type = ("const " if role == "output" else "") + C_TYPES[tensor.dtype]
     lines = [
         f"/* {_UNSAFE_IN_COMMENT.sub('_', tensor.name)}: {tensor.dtype}, shape {list(tensor.shape)} */",
         f"#define {name.upper()}_ELEMENTS {tensor.elements}",
@@ -87,9 +86,10 @@ def _model(graph: Graph, calls: Sequence[KernelCall | None], plan: ArenaPlan) ->
     for position, call in enumerate(calls):
         if call is None:
             continue
-        lines += _constants(position, call)
+        lines += [*_constants(position, call), *_operand_tables(graph, position, call, plan)]
         body.append(f"  CREST_LAYER({position}); /* {_comment(graph, position)} */")
-        body.append(f"  {call.function}({', '.join(_arguments(graph, position, call, plan))});")
+        loop = f"for (int32_t n = 0; n < {call.repeats}; n++) " if call.repeats > 1 else ""
+        body.append(f"  {loop}{call.function}({', '.join(_arguments(graph, position, call, plan))});")
     lines += ["void model_run(void) {", *body, "}", ""]
     return "\n".join(lines)
 
@@ -97,22 +97,42 @@ def _model(graph: Graph, calls: Sequence[KernelCall | None], plan: ArenaPlan) ->
 def _comment(graph: Graph, position: int) -> str:
     op = graph.operators[position]
     shapes = ", ".join(str(list(graph.tensors[i].shape)) for i in op.inputs if i >= 0 and graph.tensors[i].data is None)
-    return f"{op.kind} {shapes} -> {list(graph.tensors[op.outputs[0]].shape)}"
+    return f"{op.kind} {shapes} -> {', '.join(str(list(graph.tensors[i].shape)) for i in op.outputs)}"
 
 
 def _arguments(graph: Graph, position: int, call: KernelCall, plan: ArenaPlan) -> list[str]:
     op = graph.operators[position]
-    activations = [i for i in op.inputs if i >= 0 and graph.tensors[i].data is None]
-    names = {f"in{n}": _address(graph, index, plan) for n, index in enumerate(activations)}
+    activations = {n: i for n, i in enumerate(op.inputs) if i >= 0 and graph.tensors[i].data is None}
+    names = {f"in{n}": _address(graph, index, plan) for n, index in activations.items()}
     names["out"] = _address(graph, op.outputs[0], plan)
-    names["params"] = f"&layer{position}"
+    if call.repeats > 1:
+        for name, index in (("in0", op.inputs[0]), ("out", op.outputs[0])):
+            names[name] += f" + n * {graph.tensors[index].elements // call.repeats}"
     if position in plan.scratch_offsets_bytes:
         names["scratch"] = f"(int8_t *)(model_arena + {plan.scratch_offsets_bytes[position]})"
+    own = ("inputs", "outputs", *(constant.suffix for constant in call.constants))
+    names |= {"params": f"&layer{position}", **{suffix: f"layer{position}_{suffix}" for suffix in own}}
     return [argument.format(**names) for argument in call.arguments]
 
 
+def _operand_tables(graph: Graph, position: int, call: KernelCall, plan: ArenaPlan) -> list[str]:
+    """Tables of addresses, for kernels that take any number of operands. Constants are called by their position."""
+    op = graph.operators[position]
+    lines = []
+    for name, c_type, indices in (("inputs", "const void *const", op.inputs), ("outputs", "void *const", op.outputs)):
+        if f"{{{name}}}" in call.arguments:
+            addresses = (
+                f"model_arena + {plan.tensor_offsets_bytes[index]}"
+                if graph.tensors[index].data is None
+                else f"layer{position}_{name}{n}"
+                for n, index in enumerate(indices)
+            )
+            lines.append(f"static {c_type} layer{position}_{name}[] = {{{', '.join(addresses)}}};")
+    return lines
+
+
 def _address(graph: Graph, index: int, plan: ArenaPlan) -> str:
-    return f"({_C_TYPES[graph.tensors[index].dtype]} *)(model_arena + {plan.tensor_offsets_bytes[index]})"
+    return f"({C_TYPES[graph.tensors[index].dtype]} *)(model_arena + {plan.tensor_offsets_bytes[index]})"
 
 
 def _constants(position: int, call: KernelCall) -> list[str]:

@@ -7,13 +7,18 @@ Source of the arithmetic: tensorflow/lite/kernels/internal/quantization_util (Qu
 from __future__ import annotations
 
 import math
+from typing import Final, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from crest.errors import ModelError
 
+Integers = TypeVar("Integers", int, NDArray[np.int64])
+
 INT8_MIN, INT8_MAX = -128, 127
 INT16_MIN, INT16_MAX = -32768, 32767
+_FLOAT_MAX: Final = float(np.finfo(np.float32).max)
 
 
 def round_half_away(value: float) -> int:
@@ -39,13 +44,18 @@ def quantize_multiplier(real: float) -> tuple[int, int]:
     return multiplier, shift
 
 
-def requantize(value: int, multiplier: int, shift: int) -> int:
-    """``value * multiplier * 2**(shift - 31)``, rounded as TFLM does: behind the product, then once more."""
-    wide = value * (1 << max(shift, 0)) * multiplier
-    high = (wide + (1 << 30)) >> 31
-    right = max(-shift, 0)
-    half = (1 << right) >> 1
-    return (high + half - (1 if high < 0 and right else 0)) >> right
+def requantize(values: Integers, multiplier: int, shift: int) -> Integers:
+    """``values * multiplier * 2**(shift - 31)``, rounded as TFLM does: behind the product and behind the shift."""
+    # What is shifted out to the left is lost, as in 32-bit registers.
+    shifted = ((values << max(shift, 0)) + (1 << 31)) % (1 << 32) - (1 << 31)
+    return rounding_shift_right((shifted * multiplier + (1 << 30)) >> 31, max(-shift, 0))
+
+
+def rounding_shift_right(values: Integers, exponent: int) -> Integers:
+    """``values / 2**exponent``, halves away from zero."""
+    if exponent == 0:
+        return values
+    return (values + (1 << (exponent - 1)) - (values < 0)) >> exponent
 
 
 def reduced_multiplier(multiplier: int) -> int:
@@ -70,16 +80,23 @@ def activation_range_int16(activation: str, scale: float) -> tuple[int, int]:
     return _activation_range(activation, scale, 0, (INT16_MIN, INT16_MAX))
 
 
-def _activation_range(activation: str, scale: float, zero_point: int, bounds: tuple[int, int]) -> tuple[int, int]:
-    low, high = bounds
-    if activation in ("relu", "relu6"):
-        low = max(low, zero_point)
-    if activation == "relu6":
-        high = min(high, zero_point + round_half_away(float(np.float32(6.0) / np.float32(scale))))
-    return low, high
+def _activation_range(activation: str, scale: float, zero_point: int, limits: tuple[int, int]) -> tuple[int, int]:
+    low, high = activation_range_float(activation)
+
+    def quantized(value: float) -> int:
+        return zero_point + round_half_away(float(np.float32(value) / np.float32(scale)))
+
+    return (
+        max(limits[0], quantized(low)) if low > -_FLOAT_MAX else limits[0],
+        min(limits[1], quantized(high)) if high < _FLOAT_MAX else limits[1],
+    )
 
 
 def activation_range_float(activation: str) -> tuple[float, float]:
     """Clamping bounds of a fused activation on a float32 output."""
-    largest = float(np.finfo(np.float32).max)
-    return {"none": (-largest, largest), "relu": (0.0, largest), "relu6": (0.0, 6.0)}[activation]
+    return {
+        "none": (-_FLOAT_MAX, _FLOAT_MAX),
+        "relu": (0.0, _FLOAT_MAX),
+        "relu_n1_to_1": (-1.0, 1.0),
+        "relu6": (0.0, 6.0),
+    }[activation]

@@ -65,6 +65,13 @@ def output_channels(kind: str, filters: Tensor) -> int:
     return filters.shape[3 if kind == "DEPTHWISE_CONV_2D" else 0]
 
 
+def requantization_factors(source: Tensor, filters: Tensor, out: Tensor, units: int) -> list[float]:
+    """By output channel, the real number that brings a sum of products to the scale of the output."""
+    assert filters.quantization is not None
+    scales = filters.quantization.scale
+    return [source.scale * scale / out.scale for scale in (scales if len(scales) == units else scales * units)]
+
+
 @dataclass(frozen=True)
 class Operator:
     """One operator: indices of its tensors (-1 for an absent optional input) and its attributes."""

@@ -10,7 +10,7 @@ import tflite
 from numpy.typing import NDArray
 
 from crest.compiler.graph import ACTIVATION_TYPES, DType, Graph, Operator, Quantization, Tensor
-from crest.compiler.operators import READERS, supported_operators
+from crest.compiler.operators import READERS, Reader, supported_operators
 from crest.errors import ModelError
 
 MAX_ELEMENTS: Final = 1 << 26
@@ -103,22 +103,16 @@ class _Importer:
         where = f"{self.name}: operator {index} ({kind} version {code.Version()})"
         if kind not in READERS:
             raise ModelError(f"{where}: not supported", hint=f"supported: {', '.join(supported_operators())}")
-        read, max_version, arity = READERS[kind]
-        if code.Version() > max_version:
-            raise ModelError(f"{where}: version not supported (up to {max_version} is)")
+        reader = READERS[kind]
+        if code.Version() > reader.max_version:
+            raise ModelError(f"{where}: version not supported (up to {reader.max_version} is)")
         inputs = tuple(int(i) for i in raw.InputsAsNumpy())
         outputs = tuple(int(i) for i in raw.OutputsAsNumpy())
-        if len(inputs) not in arity or len(outputs) != 1:
+        if len(inputs) not in reader.inputs or len(outputs) not in reader.outputs:
             raise ModelError(f"{where}: has {len(inputs)} inputs and {len(outputs)} outputs")
-        for position, tensor in enumerate((*outputs, *inputs)):
-            # Only a bias may be left out.
-            lowest = -1 if position == 3 and kind in ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED") else 0
-            if not lowest <= tensor < len(tensors):
-                raise ModelError(f"{where}: refers to tensor {tensor}, which does not exist")
-        if tensors[inputs[0]].data is not None:
-            raise ModelError(f"{where}: its first input must be an activation")
+        _check_operands(reader, inputs, outputs, tensors, where)
         operator = Operator(kind, inputs, outputs)
-        return operator.with_attributes(**read(raw, operator, tensors, where))
+        return operator.with_attributes(**reader.read(raw, operator, tensors, where))
 
     def _check_flow(
         self,
@@ -143,13 +137,27 @@ class _Importer:
                 raise ModelError(
                     f"{self.name}: operator {position} ({op.kind}) reads tensor {missing[0]} before it exists"
                 )
-            if not known.isdisjoint(op.outputs):
-                raise ModelError(
-                    f"{self.name}: operator {position} ({op.kind}) writes tensor {op.outputs[0]} once more"
-                )
-            known.update(op.outputs)
+            for out in op.outputs:
+                if out in known:
+                    raise ModelError(f"{self.name}: operator {position} ({op.kind}) writes tensor {out} once more")
+                known.add(out)
         if not set(outputs) <= known:
             raise ModelError(f"{self.name}: an output is never computed")
+
+
+def _check_operands(
+    reader: Reader, inputs: tuple[int, ...], outputs: tuple[int, ...], tensors: tuple[Tensor, ...], where: str
+) -> None:
+    """Every operand must exist, unless it may be left out, and be an activation where only one will do."""
+    given = [tensor for position, tensor in enumerate(inputs) if position != reader.optional or tensor != -1]
+    for tensor in (*outputs, *given):
+        if not 0 <= tensor < len(tensors):
+            raise ModelError(f"{where}: refers to tensor {tensor}, which does not exist")
+    if reader.activations is None:
+        if all(tensors[tensor].data is not None for tensor in given):
+            raise ModelError(f"{where}: all of its inputs are constant")
+    elif any(tensors[inputs[position]].data is not None for position in reader.activations):
+        raise ModelError(f"{where}: input {reader.activations[0]} must be an activation")
 
 
 def _type_name(value: int) -> str:

@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from crest.compiler.graph import Tensor
+from crest.compiler.graph import Graph, Operator, Tensor
+
+C_TYPES: Mapping[str, str] = {"int8": "int8_t", "int16": "int16_t", "int32": "int32_t", "float32": "float"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,18 +23,30 @@ class Constant:
     values: NDArray[Any]
 
 
+def constant_operands(graph: Graph, op: Operator) -> tuple[Constant, ...]:
+    """The constant tensors among the inputs of an operator, named by their position."""
+    operands = [(position, graph.tensors[index]) for position, index in enumerate(op.inputs)]
+    return tuple(
+        Constant(f"inputs{position}", C_TYPES[tensor.dtype], tensor.data.reshape(-1))
+        for position, tensor in operands
+        if tensor.data is not None
+    )
+
+
 @dataclass(frozen=True, eq=False)
 class KernelCall:
     """One call of a kernel.
 
     Attributes:
-        arguments: C expressions; ``{in0}``, ``{in1}``, ``{out}``, ``{scratch}`` stand for typed arena addresses,
-            ``{params}`` for the address of the parameters.
+        arguments: C expressions; ``{in0}``, ``{in1}`` (by position among the operator's inputs), ``{out}``,
+            ``{scratch}`` stand for typed arena addresses, ``{inputs}`` and ``{outputs}`` for tables of all of them,
+            ``{params}`` for the address of the parameters, ``{suffix}`` for a constant of this call.
         params: C type and designated initialisers (``@suffix`` refers to a constant of this call).
         weight_bytes: bytes of weights and biases among the constants.
         work: how often the kernel does what its cost consists of; the names are those of the cost table.
         lag_bytes: by how much the output must start before the first input where both share memory; None where
             they must not.
+        repeats: how many times it is called, for equal parts of ``{in0}`` and ``{out}`` that follow each other.
     """
 
     function: str
@@ -43,6 +57,7 @@ class KernelCall:
     weight_bytes: int = 0
     work: Mapping[str, int] = field(default_factory=dict)
     lag_bytes: int | None = None
+    repeats: int = 1
 
 
 def window_fields(

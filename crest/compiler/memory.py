@@ -11,7 +11,7 @@ from crest.compiler.placement import SEARCH_NODES, Block, Overlap, lower_bound_b
 
 # Kernels that read element i of their operands for the last time before they write element i of the result.
 _IN_PLACE: Final = frozenset(
-    ("ADD", "SUB", "MUL", "RELU", "RELU6", "LEAKY_RELU", "LOGISTIC", "TANH", "QUANTIZE", "MINIMUM", "MAXIMUM")
+    ("ADD", "SUB", "MUL", "RELU", "RELU6", "LEAKY_RELU", "HARD_SWISH", "LOGISTIC", "TANH", "QUANTIZE")
 )
 
 Views = Mapping[int, tuple[int, int]]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from pathlib import Path
 
@@ -62,9 +63,11 @@ def write_c_project(program: Program, toolchain: Toolchain, folder: Path) -> Non
         shutil.copyfile(path, kernels / path.name)
     (folder / "model.h").write_text(program.sources.header, encoding="utf-8")
     (folder / "model.c").write_text(program.sources.model, encoding="utf-8")
-    portable = [flag for flag in toolchain.flags if flag.startswith(("-O", "-f", "-std"))]
+    portable = [flag for flag in toolchain.flags if flag.startswith(("-O", "-f", "-std")) or flag in toolchain.cflags]
     cmake = _CMAKE.format(
-        toolchain=program.toolchain, flags=" ".join(toolchain.flags), portable_flags=" ".join(portable)
+        toolchain=program.toolchain,
+        flags=" ".join(toolchain.flags),
+        portable_flags=" ".join(map(_cmake_argument, portable)),
     )
     (folder / "CMakeLists.txt").write_text(cmake, encoding="utf-8")
     memory = program.memory
@@ -81,3 +84,8 @@ def write_c_project(program: Program, toolchain: Toolchain, folder: Path) -> Non
     )
     (folder / "arena.svg").write_text(arena_svg(program.arena, program.graph), encoding="utf-8")
     (folder / "README.md").write_text(readme, encoding="utf-8")
+
+
+def _cmake_argument(flag: str) -> str:
+    """A flag as CMake takes it literally."""
+    return flag if re.fullmatch(r"[\w.,:=+/-]+", flag) else f"[==[{flag}]==]"

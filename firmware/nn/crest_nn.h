@@ -53,15 +53,26 @@ typedef struct {
   const float *bias;
 } crest_conv2d_f32_params;
 
+/* (left * left_factor / 256 + right * right_factor / 256 + offset) / 2^21, every division rounded down. No sum of the three may
+ * leave 32 bits. */
+typedef struct {
+  int32_t left_factor, right_factor, offset;
+  int32_t act_min, act_max;
+} crest_sum_s8_params;
+
 typedef struct {
   int32_t left_zero, right_zero, out_zero;
   int32_t left_multiplier, left_shift, right_multiplier, right_shift, out_multiplier, out_shift;
+  int32_t right_sign; /* -1 subtracts */
   int32_t act_min, act_max;
 } crest_add_s8_params;
 
+/* No product, shifted to the left where shift is positive, may reach 2^30. */
 typedef struct {
-  int32_t in_zero, out_zero, multiplier, shift, act_min, act_max;
-} crest_relu_s8_params;
+  int32_t left_zero, right_zero, out_zero;
+  int32_t multiplier, shift;
+  int32_t act_min, act_max;
+} crest_mul_s8_params;
 
 /* The elements of a tensor seen as [outer][count][inner], averaged over count. */
 typedef struct {
@@ -75,13 +86,13 @@ typedef struct {
   int32_t difference_min;    /* anything further below the largest input counts as nothing */
 } crest_softmax_s8_params;
 
-/* Copies a box of a 4-dimensional tensor; sizes and strides in elements of the source, elements of element_bytes. */
+/* Gathers runs of bytes, in four nested loops, behind each other. */
 typedef struct {
   int32_t count[4];
-  int32_t stride[4];
-  int32_t offset;
-  int32_t element_bytes;
-} crest_slice_params;
+  int32_t step_bytes[4];
+  int32_t offset_bytes;
+  int32_t run_bytes;
+} crest_gather_params;
 
 /* Places a 4-dimensional tensor in a larger one whose other elements are filled. */
 typedef struct {
@@ -91,6 +102,21 @@ typedef struct {
   int32_t element_bytes;
   int32_t fill; /* byte value, the same for every byte of an element */
 } crest_pad_params;
+
+/* A tensor whose rows are made of one piece from each of several tensors. */
+typedef struct {
+  int32_t rows, parts;
+  const int32_t *row_bytes; /* of each part */
+} crest_parts;
+
+/* Images, and the block_h * block_w grids that each of them is made of once before_h rows and before_w columns are added. */
+typedef struct {
+  int32_t images, image_h, image_w;
+  int32_t grid_h, grid_w;
+  int32_t block_h, block_w, before_h, before_w;
+  int32_t pixel_bytes;
+  int32_t fill; /* byte value, the same for every byte of an element */
+} crest_space_batch_params;
 
 /* For cores with the DSP extension. Weights: pairs of output channels; of each pair, by four taps k, the bytes
  * c0[k] c1[k] c0[k+2] c1[k+2] c0[k+1] c1[k+1] c0[k+3] c1[k+3]; taps are filled up to a multiple of 4 and channels to one of 2
@@ -113,22 +139,39 @@ void crest_depthwise_s8(const crest_weighted_s8_params *p, const int8_t *in, int
 /* For whatever those cannot do. scratch: k_h * k_w * in_c + 4 bytes, or null where every patch lies contiguously in the input */
 void crest_conv2d_wide_s8(const crest_wide_s8_params *p, const int8_t *in, int8_t *out, int8_t *scratch);
 void crest_depthwise_wide_s8(const crest_wide_s8_params *p, const int8_t *in, int8_t *out);
-/* Element-wise kernels may write over an operand of the size of their result. */
-void crest_add_s8(const crest_add_s8_params *p, const int8_t *left, const int8_t *right, int8_t *out, int32_t n);
-void crest_relu_s8(const crest_relu_s8_params *p, const int8_t *in, int8_t *out, int32_t n);
 void crest_max_pool_s8(const crest_window *w, const int8_t *in, int8_t *out, int32_t act_min, int32_t act_max);
 void crest_average_pool_s8(const crest_window *w, const int8_t *in, int8_t *out, int32_t act_min, int32_t act_max);
 void crest_mean_s8(const crest_mean_s8_params *p, const int8_t *in, int8_t *out);
 void crest_softmax_s8(const crest_softmax_s8_params *p, const int8_t *in, int8_t *out);
 
 void crest_conv2d_f32(const crest_conv2d_f32_params *p, const float *in, float *out);
-void crest_add_f32(const float *left, const float *right, float *out, int32_t n, float act_min, float act_max);
-void crest_relu_f32(const float *in, float *out, int32_t n, float act_max);
 void crest_max_pool_f32(const crest_window *w, const float *in, float *out, float act_min, float act_max);
 void crest_depthwise_f32(const crest_conv2d_f32_params *p, const float *in, float *out);
 void crest_average_pool_f32(const crest_window *w, const float *in, float *out, float act_min, float act_max);
 void crest_mean_f32(const float *in, float *out, int32_t outer, int32_t count, int32_t inner);
 void crest_softmax_f32(const float *in, float *out, int32_t outer, int32_t depth, float beta);
+
+/* table: results for 0 .. 127, then for -128 .. -1; out may be in */
+void crest_lookup_s8(const int8_t *table, const int8_t *in, int8_t *out, int32_t n);
+/* Sums and products: out may be an operand that does not repeat; loops: see broadcast.h. */
+void crest_sum_s8(const crest_sum_s8_params *p, const int8_t *left, const int8_t *right, int8_t *out, int32_t n);
+void crest_sum_broadcast_s8(const crest_sum_s8_params *p, const int32_t *loops, const int8_t *left, const int8_t *right,
+                            int8_t *out);
+void crest_add_s8(const crest_add_s8_params *p, const int32_t *loops, const int8_t *left, const int8_t *right,
+                  int8_t *out);
+void crest_mul_s8(const crest_mul_s8_params *p, const int32_t *loops, const int8_t *left, const int8_t *right,
+                  int8_t *out);
+void crest_add_f32(const int32_t *loops, const float *left, const float *right, float *out, float act_min, float act_max);
+void crest_sub_f32(const int32_t *loops, const float *left, const float *right, float *out, float act_min, float act_max);
+void crest_mul_f32(const int32_t *loops, const float *left, const float *right, float *out, float act_min, float act_max);
+
+void crest_relu_f32(const float *in, float *out, int32_t n, float act_max);
+void crest_leaky_relu_f32(const float *in, float *out, int32_t n, float alpha);
+void crest_hard_swish_f32(const float *in, float *out, int32_t n);
+void crest_logistic_f32(const float *in, float *out, int32_t n);
+void crest_tanh_f32(const float *in, float *out, int32_t n);
+void crest_quantize_f32_s8(const float *in, int8_t *out, int32_t n, float scale, int32_t zero_point);
+void crest_dequantize_s8_f32(const int8_t *in, float *out, int32_t n, float scale, int32_t zero_point);
 
 /* int16 activations with zero points of 0, int8 weights. */
 
@@ -154,8 +197,14 @@ typedef struct {
 
 typedef struct {
   int32_t left_multiplier, left_shift, right_multiplier, right_shift, out_multiplier, out_shift; /* shifts to the right */
+  int32_t right_sign;                                                                            /* -1 subtracts */
   int32_t act_min, act_max;
 } crest_add_s16_params;
+
+typedef struct {
+  int32_t multiplier, shift; /* to the right */
+  int32_t act_min, act_max;
+} crest_mul_s16_params;
 
 typedef struct {
   int32_t outer, depth;
@@ -173,7 +222,10 @@ void crest_conv2d_wide_s16(const crest_weighted_s16_params *p, const int16_t *in
 void crest_conv2d_narrow_s16(const crest_weighted_s16_params *p, const int16_t *in, int16_t *out, void *scratch);
 void crest_depthwise_s16(const crest_weighted_s16_params *p, const int16_t *in, int16_t *out);
 void crest_depthwise_wide_s16(const crest_weighted_s16_params *p, const int16_t *in, int16_t *out);
-void crest_add_s16(const crest_add_s16_params *p, const int16_t *left, const int16_t *right, int16_t *out, int32_t n);
+void crest_add_s16(const crest_add_s16_params *p, const int32_t *loops, const int16_t *left, const int16_t *right,
+                   int16_t *out);
+void crest_mul_s16(const crest_mul_s16_params *p, const int32_t *loops, const int16_t *left, const int16_t *right,
+                   int16_t *out);
 void crest_relu_s16(const int16_t *in, int16_t *out, int32_t n, int32_t multiplier, int32_t shift, int32_t act_max);
 void crest_max_pool_s16(const crest_window *w, const int16_t *in, int16_t *out, int32_t act_min, int32_t act_max);
 void crest_average_pool_s16(const crest_window *w, const int16_t *in, int16_t *out, int32_t act_min, int32_t act_max);
@@ -181,7 +233,11 @@ void crest_mean_s16(const int16_t *in, int16_t *out, int32_t outer, int32_t coun
                     int32_t shift);
 void crest_softmax_s16(const crest_softmax_s16_params *p, const int16_t *in, int16_t *out);
 
-void crest_slice(const crest_slice_params *p, const void *in, void *out);
+void crest_gather(const crest_gather_params *p, const void *in, void *out);
 void crest_pad(const crest_pad_params *p, const void *in, void *out);
+void crest_concatenate(const crest_parts *p, const void *const *in, void *out);
+void crest_split(const crest_parts *p, const void *in, void *const *out);
+void crest_space_to_batch(const crest_space_batch_params *p, const void *in, void *out);
+void crest_batch_to_space(const crest_space_batch_params *p, const void *in, void *out);
 
 #endif

@@ -1,31 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "crest_nn.h"
-
-/* exp(x) for x <= 0 within a few units of the last place; what a normal float cannot hold is 0. */
-static float exponential(float x) {
-  if (!(x > -87.0f)) return 0.0f;
-  /* x = n ln 2 + r, |r| <= ln 2 / 2; ln 2 in two parts, the first of few bits, so that n times it is exact. */
-  const int32_t n = (int32_t)(x * 1.44269504f - 0.5f);
-  const float r = (x - (float)n * 0.693359375f) + (float)n * 2.12194440e-4f;
-  float sum = 1.0f / 720.0f;
-  sum = sum * r + 1.0f / 120.0f;
-  sum = sum * r + 1.0f / 24.0f;
-  sum = sum * r + 1.0f / 6.0f;
-  sum = sum * r + 0.5f;
-  sum = sum * r + 1.0f;
-  sum = sum * r + 1.0f;
-  const int32_t bits = (n + 127) * (1 << 23);
-  float power;
-  __builtin_memcpy(&power, &bits, 4);
-  return sum * power;
-}
+#include "exp_f32.h"
 
 void crest_softmax_f32(const float *in, float *out, int32_t outer, int32_t depth, float beta) {
   for (int32_t o = 0; o < outer; o++, in += depth, out += depth) {
     float largest = in[0], sum = 0.0f;
     for (int32_t i = 1; i < depth; i++) largest = in[i] > largest ? in[i] : largest;
     for (int32_t i = 0; i < depth; i++) {
-      out[i] = exponential((in[i] - largest) * beta);
+      out[i] = crest_exponential((in[i] - largest) * beta);
       sum += out[i];
     }
     for (int32_t i = 0; i < depth; i++) out[i] /= sum;

@@ -3,21 +3,39 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Final
 
 from crest.compiler.cost import Cost
-from crest.compiler.graph import Graph, Operator
+from crest.compiler.graph import ACTIVATION_TYPES, Graph, Operator
 from crest.compiler.kernel_call import KernelCall
 from crest.compiler.lowering.averages import average_pool, max_pool, mean_f32, mean_s8, softmax_f32, softmax_s8
-from crest.compiler.lowering.elementwise import add_f32, add_s8, relu_f32, relu_s8
-from crest.compiler.lowering.moves import pad, strided_slice
+from crest.compiler.lowering.binary import binary_f32, mul_s8, sum_s8
+from crest.compiler.lowering.elementwise import (
+    dequantize_f32,
+    leaky_relu_f32,
+    quantize_s8,
+    relu_f32,
+    table_s8,
+    unary_f32,
+)
+from crest.compiler.lowering.moves import (
+    batch_to_space,
+    concatenate,
+    pad,
+    slice_box,
+    space_to_batch,
+    split,
+    transpose,
+)
 from crest.compiler.lowering.unweighted_s16 import (
-    add_s16,
     average_pool_s16,
     max_pool_s16,
     mean_s16,
+    mul_s16,
     relu_s16,
     softmax_s16,
+    sum_s16,
 )
 from crest.compiler.lowering.weighted import conv_s8, depthwise_s8, fully_connected_s8
 from crest.compiler.lowering.weighted_f32 import conv_f32, depthwise_f32, fully_connected_f32
@@ -31,15 +49,26 @@ def lower(graph: Graph, op: Operator, core: CoreName, cost: Cost) -> KernelCall 
     if op.kind == "VIEW":
         return None
     dtype = graph.tensors[op.outputs[0]].dtype
-    by_core = _BY_CORE.get((op.kind, dtype))
-    if by_core is not None:
-        calls = by_core(graph, op, core)
-        return min(calls, key=cost) if len(calls) > 1 else calls[0]
-    try:
-        lowering = _LOWERINGS[op.kind, dtype]
-    except KeyError:
-        raise ModelError(f"{graph.name}: no {dtype} kernel for {op.kind}") from None
-    return lowering(graph, op)
+    if (op.kind, dtype) in _BY_CORE:
+        call = min(_BY_CORE[op.kind, dtype](graph, op, core), key=cost)
+    elif (op.kind, dtype) in _LOWERINGS:
+        call = _LOWERINGS[op.kind, dtype](graph, op)
+    else:
+        raise ModelError(f"{graph.name}: no {dtype} kernel for {op.kind}")
+    repeats = _repeats(graph, op)
+    return call if repeats == 1 else replace(call, repeats=repeats, lag_bytes=None)
+
+
+def _repeats(graph: Graph, op: Operator) -> int:
+    """How many images, or rows of a dense layer, a kernel that knows one is called for."""
+    if op.kind in _ONE_IMAGE:
+        return graph.tensors[op.inputs[0]].shape[0]
+    if op.kind == "FULLY_CONNECTED":
+        return graph.tensors[op.inputs[0]].elements // graph.tensors[op.inputs[1]].shape[1]
+    return 1
+
+
+_ONE_IMAGE: Final = ("AVERAGE_POOL_2D", "CONV_2D", "DEPTHWISE_CONV_2D", "MAX_POOL_2D")
 
 
 # Where the instructions of the core decide the kernel and the order of the weights.
@@ -48,9 +77,20 @@ _BY_CORE: Final[dict[tuple[str, str], Callable[[Graph, Operator, CoreName], list
     ("DEPTHWISE_CONV_2D", "int8"): depthwise_s8,
     ("FULLY_CONNECTED", "int8"): fully_connected_s8,
 }
+_MOVES: Final = {
+    "BATCH_TO_SPACE_ND": batch_to_space,
+    "CONCATENATION": concatenate,
+    "PACK": concatenate,
+    "PAD": pad,
+    "SLICE": slice_box,
+    "SPACE_TO_BATCH_ND": space_to_batch,
+    "SPLIT": split,
+    "SPLIT_V": split,
+    "STRIDED_SLICE": slice_box,
+    "TRANSPOSE": transpose,
+    "UNPACK": split,
+}
 _LOWERINGS: Final[dict[tuple[str, str], Callable[[Graph, Operator], KernelCall]]] = {
-    ("ADD", "int8"): add_s8,
-    ("ADD", "float32"): add_f32,
     ("AVERAGE_POOL_2D", "int8"): average_pool,
     ("AVERAGE_POOL_2D", "float32"): average_pool,
     ("CONV_2D", "float32"): conv_f32,
@@ -60,24 +100,39 @@ _LOWERINGS: Final[dict[tuple[str, str], Callable[[Graph, Operator], KernelCall]]
     ("MAX_POOL_2D", "float32"): max_pool,
     ("MEAN", "int8"): mean_s8,
     ("MEAN", "float32"): mean_f32,
-    ("PAD", "int8"): pad,
-    ("PAD", "float32"): pad,
-    ("RELU", "int8"): relu_s8,
-    ("RELU", "float32"): relu_f32,
     ("SOFTMAX", "int8"): softmax_s8,
     ("SOFTMAX", "float32"): softmax_f32,
-    ("STRIDED_SLICE", "int8"): strided_slice,
-    ("STRIDED_SLICE", "float32"): strided_slice,
+    ("ADD", "int8"): sum_s8,
+    ("ADD", "float32"): binary_f32,
+    ("DEQUANTIZE", "float32"): dequantize_f32,
+    ("HARD_SWISH", "int8"): table_s8,
+    ("HARD_SWISH", "float32"): unary_f32,
+    ("LEAKY_RELU", "int8"): table_s8,
+    ("LEAKY_RELU", "float32"): leaky_relu_f32,
+    ("LOGISTIC", "int8"): table_s8,
+    ("LOGISTIC", "float32"): unary_f32,
+    ("MUL", "int8"): mul_s8,
+    ("MUL", "float32"): binary_f32,
+    ("QUANTIZE", "int8"): quantize_s8,
+    ("RELU", "int8"): table_s8,
+    ("RELU", "float32"): relu_f32,
+    ("RELU6", "int8"): table_s8,
+    ("RELU6", "float32"): relu_f32,
+    ("SUB", "int8"): sum_s8,
+    ("SUB", "float32"): binary_f32,
+    ("TANH", "int8"): table_s8,
+    ("TANH", "float32"): unary_f32,
+    **{(kind, dtype): lowering for kind, lowering in _MOVES.items() for dtype in ACTIVATION_TYPES},
     # int16 activations
-    ("ADD", "int16"): add_s16,
+    ("ADD", "int16"): sum_s16,
     ("AVERAGE_POOL_2D", "int16"): average_pool_s16,
     ("CONV_2D", "int16"): conv_s16,
     ("DEPTHWISE_CONV_2D", "int16"): depthwise_s16,
     ("FULLY_CONNECTED", "int16"): fully_connected_s16,
     ("MAX_POOL_2D", "int16"): max_pool_s16,
     ("MEAN", "int16"): mean_s16,
-    ("PAD", "int16"): pad,
+    ("MUL", "int16"): mul_s16,
     ("RELU", "int16"): relu_s16,
     ("SOFTMAX", "int16"): softmax_s16,
-    ("STRIDED_SLICE", "int16"): strided_slice,
+    ("SUB", "int16"): sum_s16,
 }

@@ -1,67 +1,77 @@
-"""Lowering of element-wise operators."""
+"""Lowering of operators of one operand that work element by element."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
-from crest.compiler.fixed_point import activation_range_float, activation_range_int8, quantize_multiplier
-from crest.compiler.graph import Graph, Operator
-from crest.compiler.kernel_call import KernelCall, c_float
-from crest.errors import ModelError
+from crest.compiler import unary_tables
+from crest.compiler.graph import Graph, Operator, Tensor
+from crest.compiler.kernel_call import Constant, KernelCall, c_float
 
-_ADD_LEFT_SHIFT: Final = 20
-
-
-def add_s8(graph: Graph, op: Operator) -> KernelCall:
-    """Element-wise sum; both operands are brought to twice the larger scale, as in the reference."""
-    left, right, out = (graph.tensors[i] for i in (*op.inputs, *op.outputs))
-    common = 2.0 * max(left.scale, right.scale)
-    left_multiplier, left_shift = quantize_multiplier(left.scale / common)
-    right_multiplier, right_shift = quantize_multiplier(right.scale / common)
-    out_multiplier, out_shift = quantize_multiplier(common / ((1 << _ADD_LEFT_SHIFT) * out.scale))
-    if out_shift > 0:
-        raise ModelError(f"{graph.name}: ADD {out.name}: output scale is too small for its inputs")
-    low, high = activation_range_int8(op.attributes["activation"], out.scale, out.zero_point)
-    return KernelCall(
-        "crest_add_s8",
-        ("{params}", "{in0}", "{in1}", "{out}", str(out.elements)),
-        params=(
-            "crest_add_s8_params",
-            {
-                "left_zero": left.zero_point, "right_zero": right.zero_point, "out_zero": out.zero_point,
-                "left_multiplier": left_multiplier, "left_shift": left_shift,
-                "right_multiplier": right_multiplier, "right_shift": right_shift,
-                "out_multiplier": out_multiplier, "out_shift": out_shift, "act_min": low, "act_max": high,
-            },
-        ),
-    )  # fmt: skip
+_RELU_BOUNDS: Final = {"RELU": float(np.finfo(np.float32).max), "RELU6": 6.0}
+_TABLES: Final[dict[str, Callable[[Tensor, Tensor, Operator], NDArray[np.int64]]]] = {
+    "HARD_SWISH": lambda source, out, op: unary_tables.hard_swish(source, out),
+    "LEAKY_RELU": lambda source, out, op: unary_tables.leaky_relu(source, out, op.attributes["alpha"]),
+    "LOGISTIC": lambda source, out, op: unary_tables.logistic(source),
+    "QUANTIZE": lambda source, out, op: unary_tables.rescaled(source, out),
+    "RELU": lambda source, out, op: unary_tables.rescaled(source, out, low=out.zero_point),
+    "RELU6": lambda source, out, op: unary_tables.relu6(source),
+    "TANH": lambda source, out, op: unary_tables.tanh(source),
+}
 
 
-def relu_s8(graph: Graph, op: Operator) -> KernelCall:
-    """Rectifier with a change of scale."""
+def table_s8(graph: Graph, op: Operator) -> KernelCall:
+    """Any function of one int8 is a table of 256."""
     source, out = graph.tensors[op.inputs[0]], graph.tensors[op.outputs[0]]
-    multiplier, shift = quantize_multiplier(float(np.float32(source.scale) / np.float32(out.scale)))
-    low, high = activation_range_int8(op.attributes["activation"], out.scale, out.zero_point)
-    fields = {
-        "in_zero": source.zero_point, "out_zero": out.zero_point, "multiplier": multiplier, "shift": shift,
-        "act_min": low, "act_max": high,
-    }  # fmt: skip
-    return KernelCall(
-        "crest_relu_s8", ("{params}", "{in0}", "{out}", str(out.elements)), params=("crest_relu_s8_params", fields)
-    )
+    return lookup(_TABLES[op.kind](source, out, op), "{in0}", out.elements)
 
 
-def add_f32(graph: Graph, op: Operator) -> KernelCall:
-    """Element-wise sum."""
-    out = graph.tensors[op.outputs[0]]
-    bounds = (c_float(b) for b in activation_range_float(op.attributes["activation"]))
-    return KernelCall("crest_add_f32", ("{in0}", "{in1}", "{out}", str(out.elements), *bounds))
+def lookup(results: NDArray[np.int64], source: str, elements: int) -> KernelCall:
+    """The kernel call that replaces each element by the result for its value.
+
+    Args:
+        results: in order of ``unary_tables.INPUTS``.
+        source: argument of the kernel.
+        elements: how many there are.
+    """
+    # The kernel takes the index as an unsigned byte: negative values lie behind the others.
+    table = Constant("table", "int8_t", np.roll(results, 128))
+    return KernelCall("crest_lookup_s8", ("{table}", source, "{out}", str(elements)), constants=(table,))
 
 
 def relu_f32(graph: Graph, op: Operator) -> KernelCall:
-    """Rectifier."""
+    """Rectifier, with an upper bound or without."""
     out = graph.tensors[op.outputs[0]]
-    high = c_float(activation_range_float(op.attributes["activation"])[1])
-    return KernelCall("crest_relu_f32", ("{in0}", "{out}", str(out.elements), high))
+    return KernelCall("crest_relu_f32", ("{in0}", "{out}", str(out.elements), c_float(_RELU_BOUNDS[op.kind])))
+
+
+def leaky_relu_f32(graph: Graph, op: Operator) -> KernelCall:
+    """Rectifier that lets a part of negative values through."""
+    out = graph.tensors[op.outputs[0]]
+    return KernelCall("crest_leaky_relu_f32", ("{in0}", "{out}", str(out.elements), c_float(op.attributes["alpha"])))
+
+
+def unary_f32(graph: Graph, op: Operator) -> KernelCall:
+    """A function without parameters, which has a kernel of its name."""
+    elements = graph.tensors[op.outputs[0]].elements
+    return KernelCall(f"crest_{op.kind.lower()}_f32", ("{in0}", "{out}", str(elements)))
+
+
+def quantize_s8(graph: Graph, op: Operator) -> KernelCall:
+    """From float32, or from int8 on another scale."""
+    source, out = graph.tensors[op.inputs[0]], graph.tensors[op.outputs[0]]
+    if source.dtype == "int8":
+        return table_s8(graph, op)
+    arguments = ("{in0}", "{out}", str(out.elements), c_float(out.scale), str(out.zero_point))
+    return KernelCall("crest_quantize_f32_s8", arguments)
+
+
+def dequantize_f32(graph: Graph, op: Operator) -> KernelCall:
+    """To float32."""
+    source = graph.tensors[op.inputs[0]]
+    arguments = ("{in0}", "{out}", str(source.elements), c_float(source.scale), str(source.zero_point))
+    return KernelCall("crest_dequantize_s8_f32", arguments)

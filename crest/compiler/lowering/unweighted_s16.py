@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from crest.compiler.fixed_point import INT16_MAX, INT16_MIN, activation_range_int16, quantize_multiplier
 from crest.compiler.graph import Graph, Operator
 from crest.compiler.kernel_call import Constant, KernelCall, window_fields
+from crest.compiler.lowering.binary import broadcast
 from crest.errors import ModelError
 
 _Floats = NDArray[np.float32]
@@ -24,33 +25,41 @@ _SMALLEST_EXPONENT: Final = -10.0
 _LARGEST_SOFTMAX_SHIFT: Final = 14
 
 
-def add_s16(graph: Graph, op: Operator) -> KernelCall:
-    """Element-wise sum; both operands are brought to twice the larger scale, as in the reference."""
+def sum_s16(graph: Graph, op: Operator) -> KernelCall:
+    """ADD and SUB; both operands are brought to twice the larger scale, as in the reference."""
     left, right, out = (graph.tensors[i] for i in (*op.inputs, *op.outputs))
     common = 2.0 * max(left.scale, right.scale)
     left_multiplier, left_shift = quantize_multiplier(left.scale / common)
     right_multiplier, right_shift = quantize_multiplier(right.scale / common)
     out_multiplier, out_shift = quantize_multiplier(common / ((1 << _ADD_LEFT_SHIFT) * out.scale))
     if out_shift > 0:
-        raise ModelError(f"{graph.name}: ADD {out.name}: output scale is too small for its inputs")
+        raise ModelError(f"{graph.name}: {op.kind} {out.name}: output scale is too small for its inputs")
     low, high = activation_range_int16(op.attributes["activation"], out.scale)
     fields = {
         "left_multiplier": left_multiplier, "left_shift": -left_shift, "right_multiplier": right_multiplier,
-        "right_shift": -right_shift, "out_multiplier": out_multiplier, "out_shift": -out_shift, "act_min": low,
-        "act_max": high,
+        "right_shift": -right_shift, "right_sign": -1 if op.kind == "SUB" else 1, "out_multiplier": out_multiplier,
+        "out_shift": -out_shift, "act_min": low, "act_max": high,
     }  # fmt: skip
-    arguments = ("{params}", "{in0}", "{in1}", "{out}", str(out.elements))
-    return KernelCall("crest_add_s16", arguments, params=("crest_add_s16_params", fields))
+    return broadcast("crest_add_s16", graph, op, ("crest_add_s16_params", fields))
+
+
+def mul_s16(graph: Graph, op: Operator) -> KernelCall:
+    """MUL; the product is brought to the scale of the output."""
+    left, right, out = (graph.tensors[i] for i in (*op.inputs, *op.outputs))
+    multiplier, shift = quantize_multiplier(left.scale * right.scale / out.scale)
+    if shift > 0:
+        raise ModelError(f"{graph.name}: MUL {out.name}: output scale is too small for its inputs")
+    low, high = activation_range_int16(op.attributes["activation"], out.scale)
+    fields = {"multiplier": multiplier, "shift": -shift, "act_min": low, "act_max": high}
+    return broadcast("crest_mul_s16", graph, op, ("crest_mul_s16_params", fields))
 
 
 def relu_s16(graph: Graph, op: Operator) -> KernelCall:
     """Rectifier with a change of scale."""
     source, out = graph.tensors[op.inputs[0]], graph.tensors[op.outputs[0]]
     multiplier, shift = quantize_multiplier(float(np.float32(source.scale) / np.float32(out.scale)))
-    high = activation_range_int16(op.attributes["activation"], out.scale)[1]
-    return KernelCall(
-        "crest_relu_s16", ("{in0}", "{out}", str(out.elements), str(multiplier), str(shift), str(high))
-    )  # fmt: skip
+    high = activation_range_int16(op.kind.lower(), out.scale)[1]
+    return KernelCall("crest_relu_s16", ("{in0}", "{out}", *map(str, (out.elements, multiplier, shift, high))))
 
 
 def average_pool_s16(graph: Graph, op: Operator) -> KernelCall:

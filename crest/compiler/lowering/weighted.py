@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crest.compiler.fixed_point import INT8_MAX, INT8_MIN, activation_range_int8, quantize_multiplier, requantize
-from crest.compiler.graph import Graph, Operator, output_channels
+from crest.compiler.graph import Graph, Operator, output_channels, requantization_factors
 from crest.compiler.kernel_call import Constant, KernelCall, dense_window, window_fields
 from crest.compiler.lowering.overlap import lag_bytes
 from crest.targets import CoreName
@@ -107,16 +107,13 @@ def depthwise_s8(graph: Graph, op: Operator, core: CoreName) -> list[KernelCall]
 
 def _layer(graph: Graph, op: Operator, window: dict[str, int], weights: NDArray[np.int8]) -> _Layer:
     source, filters, out = (graph.tensors[i] for i in (op.inputs[0], op.inputs[1], op.outputs[0]))
-    assert filters.quantization is not None
     units = output_channels(op.kind, filters)
     bias = np.zeros(units, dtype=np.int64)
     if len(op.inputs) > 2 and op.inputs[2] >= 0:
         data = graph.tensors[op.inputs[2]].data
         assert data is not None
         bias = data.reshape(units).astype(np.int64)
-    scales = filters.quantization.scale
-    factors = [source.scale * scale / out.scale for scale in (scales if len(scales) == units else scales * units)]
-    requantization = [quantize_multiplier(factor) for factor in factors]
+    requantization = [quantize_multiplier(factor) for factor in requantization_factors(source, filters, out, units)]
     bias = bias - source.zero_point * weights.astype(np.int64).sum(axis=1)
     for channel in np.flatnonzero(~weights.any(axis=1)):
         # Converters give channels without weights any scale and bias: say the constant that comes out plainly.

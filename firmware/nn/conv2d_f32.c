@@ -30,11 +30,3 @@ void crest_conv2d_f32(const crest_conv2d_f32_params *p, const float *in, float *
     }
   }
 }
-
-void crest_add_f32(const float *left, const float *right, float *out, int32_t n, float act_min, float act_max) {
-  for (int32_t i = 0; i < n; i++) out[i] = clamp(left[i] + right[i], act_min, act_max);
-}
-
-void crest_relu_f32(const float *in, float *out, int32_t n, float act_max) {
-  for (int32_t i = 0; i < n; i++) out[i] = clamp(in[i], 0.0f, act_max);
-}
