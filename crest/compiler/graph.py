@@ -109,6 +109,10 @@ class Graph:
         """Positions of the operators that read a tensor."""
         return [position for position, op in enumerate(self.operators) if index in op.inputs]
 
+    def activations(self, op: Operator) -> list[int]:
+        """The inputs of an operator that are no constants."""
+        return [index for index in op.inputs if index >= 0 and self.tensors[index].data is None]
+
     def topology(self) -> str:
         """Operators, shapes and types as canonical JSON: no names, no weights, no scales."""
         facts = {
