@@ -23,7 +23,7 @@ from crest.backends.emulated import EmulatedBackend
 from crest.compiler.build import Lowered, build_program, lower_graph
 from crest.compiler.importer import import_tflite
 from crest.compiler.program import Program
-from crest.compiler.toolchain import ToolchainName, target_toolchain
+from crest.compiler.toolchain import target_toolchain
 from crest.emulators.profile import ExecutionProfile
 from crest.targets import Target, load_target
 from crest.timing.model import load_core_timing
@@ -68,7 +68,7 @@ class Run:
         return load_core_timing(self.profile.core).cycles(self.profile.total())
 
 
-def run(lowered: Lowered, target: Target, toolchain: ToolchainName) -> Run:
+def run(lowered: Lowered, target: Target, toolchain: str) -> Run:
     program = build_program(lowered, target, target_toolchain(toolchain, target))
     profile = EmulatedBackend().run(program).profile
     return Run(program, profile, costs_by_type(program, profile, load_core_timing(target.core)))
@@ -85,7 +85,8 @@ def speed(core: str, name: str, ours: Run, gcc: Run | None) -> Figures:
         )
         figures[f"{core}_{name}_{label}cycles"] = result.cycles if result else None
         figures[f"{core}_{name}_{label}cycles_of_cmsis_nn"] = result.cycles / cycles if result and cycles else None
-    figures[f"{core}_{name}_cycles_per_mac"] = ours.cycles / sum(layer.macs for layer in ours.program.layers)
+    imported = ours.program.imported
+    figures[f"{core}_{name}_cycles_per_mac"] = ours.cycles / sum(imported.macs(op) for op in imported.operators)
     return figures
 
 

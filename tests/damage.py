@@ -13,13 +13,15 @@ import tflite
 from crest.compiler.build import lower_graph
 from crest.compiler.importer import import_tflite
 from crest.errors import CrestError
-from tests.kernels import averaging_layers, elementwise_layers, moving_layers, weighted_layers  # noqa: F401
+from tests.kernels import generators  # noqa: F401 - it registers them
 from tests.kernels.machines import CORES
 from tests.kernels.registry import GENERATORS, Draw
+from tests.models_families import elementwise_model, float_model, moves_model
 from tests.models_small import dense_model, residual_model
 
 # Emitted only where that takes no time.
 _EMITTED_WEIGHT_BYTES = 20_000
+_MODELS = (dense_model, residual_model, elementwise_model, moves_model, float_model)
 _HOSTILE = (
     0, 1, 2, 3, 4, 7, 8, 127, 128, 255, 256, 0x7FFF, 0x8000, 0xFFFF, 0x10000, 1 << 24, 1 << 26, (1 << 26) + 1, 1 << 30,
     0x7FFFFFFF, 0x80000000, 0xFFFFFFF0, 0xFFFFFFFE, 0xFFFFFFFF, 0x7F800000, 0x7FC00000, 0x00000001, 0x7F7FFFFF,
@@ -29,7 +31,7 @@ _HOSTILE = (
 def small_model(rng: random.Random) -> bytes:
     """A model of one generated layer, or one of a few layers."""
     if rng.random() < 0.2:
-        return rng.choice((dense_model, residual_model))()
+        return rng.choice(_MODELS)()
     generator = rng.choice(list(GENERATORS.values()))
     return generator.draw(Draw(generator.name, rng.randrange(1 << 30), seed=0))
 

@@ -87,6 +87,26 @@ class ModelWriter:
         options = {"shrink_axis_mask": sum(1 << axis for axis in shrink)}
         return self._op("STRIDED_SLICE", [x, *bounds], self.activation(shape, like=x), options, 2)
 
+    def scaled(self, x):
+        """MUL with a constant for each channel."""
+        factors = self.activation((self.shape(x)[-1],))
+        self.tensors[factors].data = self.rng.integers(-128, 128, self.shape(x)[-1], dtype=np.int8)
+        return self._op("MUL", [x, factors], self.activation(self.shape(x)), {}, 2)
+
+    def join(self, x, count=2):
+        """CONCATENATION of a tensor with itself along the channels."""
+        shape = (*self.shape(x)[:-1], count * self.shape(x)[-1])
+        axis = len(shape) - 1
+        return self._op("CONCATENATION", [x] * count, self.activation(shape, like=x), {"axis": axis}, 2)
+
+    def halves(self, x):
+        """SPLIT of the channels; both outputs."""
+        shape = (*self.shape(x)[:-1], self.shape(x)[-1] // 2)
+        axis = self._append(TensorSpec((), "int32", data=np.array(len(shape) - 1, np.int32)))
+        outputs = [self.activation(shape, like=x) for _ in range(2)]
+        self.ops.append(OpSpec("SPLIT", [axis, x], outputs, {"num_splits": 2}, 2))
+        return outputs
+
     def shape(self, x: int) -> tuple[int, ...]:
         """Shape of a tensor."""
         return self.tensors[x].shape

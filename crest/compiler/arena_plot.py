@@ -1,4 +1,7 @@
-"""The arena over time as an SVG: one box for each block, operators to the right, addresses upwards."""
+"""The arena over time as an SVG: one box for each block, operators to the right, addresses upwards.
+
+Boxes may cover each other for the length of one operator: where its result lies over what it has read.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +31,7 @@ def arena_svg(plan: ArenaPlan, graph: Graph) -> str:
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{_LEFT + width + _RIGHT}" height="{floor + _BOTTOM}" '
         'font-family="sans-serif" font-size="11">',
-        f'<text x="{_LEFT}" y="18">arena {plan.size_bytes} bytes; most bytes alive at once '
+        f'<text x="{_LEFT}" y="18">arena {plan.size_bytes} bytes; no plan needs less than '
         f"{plan.lower_bound_bytes} (dashed)</text>",
     ]
     parts += [_box(number, buffer, column, scale) for number, buffer in enumerate(plan.buffers)]
@@ -37,7 +40,7 @@ def arena_svg(plan: ArenaPlan, graph: Graph) -> str:
         f'<path d="M{_LEFT} {_TOP}V{floor}H{_LEFT + width}" fill="none" stroke="black"/>'
         f'<path d="M{_LEFT} {bound:.1f}H{_LEFT + width}" stroke="black" stroke-dasharray="5 4"/>'
     )
-    for size in dict.fromkeys((0, plan.lower_bound_bytes, plan.size_bytes)):
+    for size in (0, plan.size_bytes):
         parts.append(f'<text x="{_LEFT - 6}" y="{floor - size * scale + 4:.1f}" text-anchor="end">{size}</text>')
     for position, op in enumerate(graph.operators):
         x, y = _LEFT + (position + 0.5) * column + 4, floor + 10
@@ -56,5 +59,5 @@ def _box(number: int, buffer: Buffer, column: float, scale: float) -> str:
     )
     return (
         f'<rect x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{height:.1f}" fill="{colour}" '
-        f'stroke="white" stroke-width="0.5"><title>{escape(words)}</title></rect>'
+        f'fill-opacity="0.85" stroke="white" stroke-width="0.5"><title>{escape(words)}</title></rect>'
     )

@@ -18,7 +18,7 @@ from crest.assets import asset_path
 from crest.compiler import linker
 from crest.compiler.cost import Cost, core_cost
 from crest.compiler.emit import Sources, emit
-from crest.compiler.graph import Graph
+from crest.compiler.graph import INTEGER_RANGES, Graph
 from crest.compiler.host import HostModel
 from crest.compiler.kernel_call import KernelCall
 from crest.compiler.lowering import lower
@@ -212,8 +212,9 @@ def _golden_pairs(lowered: Lowered, seed: int) -> tuple[GoldenPair, ...]:
         parts = []
         for index in lowered.graph.inputs:
             tensor = lowered.graph.tensors[index]
-            if tensor.dtype == "int8":
-                parts.append(rng.integers(-128, 128, tensor.elements, dtype=np.int8).tobytes())
+            if tensor.dtype in INTEGER_RANGES:
+                low, high = INTEGER_RANGES[tensor.dtype]
+                parts.append(rng.integers(low, high + 1, tensor.elements, dtype=tensor.dtype).tobytes())
             else:
                 parts.append(rng.standard_normal(tensor.elements).astype(np.float32).tobytes())
         inputs.append(b"".join(parts))

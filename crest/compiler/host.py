@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from crest.assets import asset_path
 from crest.compiler.emit import Sources
-from crest.compiler.graph import Graph, Tensor
+from crest.compiler.graph import INTEGER_RANGES, Graph, Tensor
 from crest.compiler.toolchain import MEASURE, host_toolchain
 from crest.errors import ModelError
 
@@ -90,7 +90,7 @@ def quantize(values: NDArray[np.float32], tensor: Tensor) -> NDArray[Any]:
     if tensor.dtype == "float32":
         return values.astype(np.float32)
     scaled = np.round(values / np.float32(tensor.scale)) + tensor.zero_point
-    clipped: NDArray[Any] = np.clip(scaled, -128, 127).astype(np.int8)
+    clipped: NDArray[Any] = np.clip(scaled, *INTEGER_RANGES[tensor.dtype]).astype(tensor.dtype)
     return clipped
 
 

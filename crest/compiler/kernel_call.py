@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from crest.compiler.graph import Graph, Operator, Tensor
 
-C_TYPES: Mapping[str, str] = {"int8": "int8_t", "int32": "int32_t", "float32": "float"}
+C_TYPES: Mapping[str, str] = {"int8": "int8_t", "int16": "int16_t", "int32": "int32_t", "float32": "float"}
 
 
 @dataclass(frozen=True, eq=False)

@@ -34,8 +34,8 @@ class ArenaPlan:
     Attributes:
         tensor_offsets_bytes: by tensor index, views included.
         scratch_offsets_bytes: by operator position.
-        lower_bound_bytes: most bytes alive at one operator, shared ones counted once; no plan can be smaller.
-        optimal: whether no other offsets make the arena smaller.
+        lower_bound_bytes: no offsets make the arena smaller than this.
+        optimal: whether it is proven that no offsets make the arena smaller than it is.
     """
 
     buffers: tuple[Buffer, ...]
@@ -105,9 +105,10 @@ def in_place_roots(graph: Graph, op: Operator, views: Views) -> Iterator[int]:
         return
     out = graph.tensors[op.outputs[0]]
     operands = dict.fromkeys((*views[i], graph.tensors[i].size_bytes) for i in op.inputs if i in views)
-    for root, offset, _ in operands:
+    for root, offset, size in operands:
         tensor = graph.tensors[root]
-        alike = offset == 0 and (tensor.size_bytes, tensor.dtype) == (out.size_bytes, out.dtype)
+        # A part that is broadcast is read again and again.
+        alike = offset == 0 and size == tensor.size_bytes == out.size_bytes and tensor.dtype == out.dtype
         # Another operand within the same bytes would be read at other places than are written.
         if alike and sum(other == root for other, *_ in operands) == 1 and root not in _kept(graph, views):
             yield root

@@ -10,9 +10,9 @@ from itertools import accumulate
 from typing import Final
 
 ALIGNMENT_BYTES: Final = 4
-SEARCH_NODES: Final = 5000
+SEARCH_NODES: Final = 2000
 """Blocks that the search places before it gives up; a fraction of a second."""
-WANDER_STEPS: Final = 200
+WANDER_STEPS: Final = 100
 """Changes of each greedy order that are tried before."""
 SEARCH_BLOCKS: Final = 200
 """Plans of more blocks are left to the greedy orders: the search is as deep as there are blocks."""
@@ -71,7 +71,10 @@ def saved_bytes(written: Block, read: Block, lag_bytes: int) -> int:
 
 
 def lower_bound_bytes(blocks: Sequence[Block], overlaps: Sequence[Overlap] = ()) -> int:
-    """Most bytes alive at one operator, shared ones counted once: no placement spans less."""
+    """Bytes that no placement can do without.
+
+    The most that are alive at one operator, shared ones counted once, or what a chain of overlaps takes.
+    """
     changes = [0] * (max((block.last for block in blocks), default=0) + 2)
     for block in blocks:
         changes[block.first] += block.aligned_bytes

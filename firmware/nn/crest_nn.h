@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Inference kernels. Tensors are NHWC with batch 1; int8 results equal TFLite Micro's reference kernels bit for bit. */
+/* Inference kernels. Tensors are NHWC with batch 1; integer results equal TFLite Micro's reference kernels bit for bit. */
 #ifndef CREST_NN_H
 #define CREST_NN_H
 
@@ -172,6 +172,66 @@ void crest_logistic_f32(const float *in, float *out, int32_t n);
 void crest_tanh_f32(const float *in, float *out, int32_t n);
 void crest_quantize_f32_s8(const float *in, int8_t *out, int32_t n, float scale, int32_t zero_point);
 void crest_dequantize_s8_f32(const int8_t *in, float *out, int32_t n, float scale, int32_t zero_point);
+
+/* int16 activations with zero points of 0, int8 weights. */
+
+/* What a channel of a layer needs: the sum and the bias fit 32 bits, the factor is multiplier / 2^32, an even multiplier. */
+typedef struct {
+  int32_t bias, multiplier;
+} crest_channel_s16;
+
+/* For sums of up to 48 bits; the factor is multiplier / 2^shift, a multiplier of 15 bits and a shift of at least 8. */
+typedef struct {
+  int64_t bias;
+  int32_t multiplier, shift;
+} crest_wide_channel_s16;
+
+/* Weights: pairs of output channels; of each pair, by tap, the two in turns, aligned to 4; channels are filled up to a multiple
+ * of 2 and taps to one of 4 with zeros. Depthwise: [k_h][k_w][out_c]. */
+typedef struct {
+  crest_window window;
+  int32_t act_min, act_max;
+  const void *weights; /* bytes */
+  const void *channels; /* crest_channel_s16, crest_wide_channel_s16 or crest_channel */
+} crest_weighted_s16_params;
+
+typedef struct {
+  int32_t left_multiplier, left_shift, right_multiplier, right_shift, out_multiplier, out_shift; /* shifts to the right */
+  int32_t right_sign;                                                                            /* -1 subtracts */
+  int32_t act_min, act_max;
+} crest_add_s16_params;
+
+typedef struct {
+  int32_t multiplier, shift; /* to the right */
+  int32_t act_min, act_max;
+} crest_mul_s16_params;
+
+typedef struct {
+  int32_t outer, depth;
+  int32_t multiplier, shift;   /* from a difference of inputs to 65535ths of 10 */
+  const int16_t *exponentials; /* exp(x) for x from -10 to 0, in Q0.15, 513 samples */
+  const int16_t *reciprocals;  /* 1 / (1 + x) for x from 0 to 1 */
+} crest_softmax_s16_params;
+
+/* Convolution and dense layer. scratch: twice 2 bytes for each tap of a patch so filled up and 4 bytes, aligned to 4, or null
+ * where every patch lies contiguously in the input. Up to 6 bytes behind the input are read, and multiplied with zero. The
+ * plain kernels take crest_channel_s16, the wide ones crest_wide_channel_s16; the narrow ones sum modulo 2^32, round twice as
+ * int8 layers do and take crest_channel. */
+void crest_conv2d_s16(const crest_weighted_s16_params *p, const int16_t *in, int16_t *out, void *scratch);
+void crest_conv2d_wide_s16(const crest_weighted_s16_params *p, const int16_t *in, int16_t *out, void *scratch);
+void crest_conv2d_narrow_s16(const crest_weighted_s16_params *p, const int16_t *in, int16_t *out, void *scratch);
+void crest_depthwise_s16(const crest_weighted_s16_params *p, const int16_t *in, int16_t *out);
+void crest_depthwise_wide_s16(const crest_weighted_s16_params *p, const int16_t *in, int16_t *out);
+void crest_add_s16(const crest_add_s16_params *p, const int32_t *loops, const int16_t *left, const int16_t *right,
+                   int16_t *out);
+void crest_mul_s16(const crest_mul_s16_params *p, const int32_t *loops, const int16_t *left, const int16_t *right,
+                   int16_t *out);
+void crest_relu_s16(const int16_t *in, int16_t *out, int32_t n, int32_t multiplier, int32_t shift, int32_t act_max);
+void crest_max_pool_s16(const crest_window *w, const int16_t *in, int16_t *out, int32_t act_min, int32_t act_max);
+void crest_average_pool_s16(const crest_window *w, const int16_t *in, int16_t *out, int32_t act_min, int32_t act_max);
+void crest_mean_s16(const int16_t *in, int16_t *out, int32_t outer, int32_t count, int32_t inner, int32_t multiplier,
+                    int32_t shift);
+void crest_softmax_s16(const crest_softmax_s16_params *p, const int16_t *in, int16_t *out);
 
 void crest_gather(const crest_gather_params *p, const void *in, void *out);
 void crest_pad(const crest_pad_params *p, const void *in, void *out);

@@ -8,12 +8,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.kernels import (  # noqa: F401 - they register their generators
-    averaging_layers,
-    elementwise_layers,
-    moving_layers,
-    weighted_layers,
-)
+from tests.kernels import generators as _  # noqa: F401 - it registers them
 from tests.kernels.campaign import run_campaign
 from tests.kernels.declarations import declarations
 from tests.kernels.machines import CORES, emulated, host

@@ -418,3 +418,15 @@ def test_an_operand_within_another_is_not_written_over():
     )
     plan = plan_arena(Graph("within", tensors, ops, (0,), (3,)), {})
     assert plan.tensor_offsets_bytes[3] != plan.tensor_offsets_bytes[1]
+
+
+def test_what_a_broadcast_operand_is_a_part_of_is_not_written_over():
+    shapes = {"x": (8, 4), "part": (1, 4), "y": (8, 4), "sum": (8, 4)}
+    tensors = tuple(Tensor(name, shape, "int8", QUANTIZATION) for name, shape in shapes.items())
+    ops = (
+        Operator("VIEW", (0,), (1,), {"offset_bytes": 0}),
+        Operator("PAD", (0,), (2,)),
+        Operator("ADD", (1, 2), (3,)),
+    )
+    plan = plan_arena(Graph("part", tensors, ops, (0,), (3,)), {})
+    assert plan.tensor_offsets_bytes[3] == plan.tensor_offsets_bytes[2] != plan.tensor_offsets_bytes[1]

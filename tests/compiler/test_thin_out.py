@@ -207,3 +207,21 @@ def crop(draw, writer, x):
 @given(networks(), seeds)
 def test_networks_with_crops_equal_the_oracle_in_every_lowering(model, seed):
     check_lowerings(model, seed, runs=2)
+
+
+@pytest.mark.parametrize("block", ["scaled", "join", "halves"])
+def test_operators_that_the_passes_do_not_know_keep_all_they_have(block):
+    """Constant operands, several inputs and several outputs, between dead channels and a crop."""
+
+    def dead(data):
+        data[:2] = 0
+
+    writer = ModelWriter(np.random.default_rng(4))
+    source = writer.activation((1, 6, 5, 3))
+    x = getattr(writer, block)(writer.conv(source, 4, (3, 3), same=True, weights=dead))
+    x = writer.add(*x) if block == "halves" else x
+    x = writer.conv(writer.slice(x, (0, 2, 0, 0), (1, 4, 5, writer.shape(x)[3])), 3, (1, 3))
+    model = writer.model([source], [x])
+    check_lowerings(model)
+    graph, _ = after(model, "optimized")
+    assert graph.tensors[graph.operators[0].outputs[0]].shape == (1, 6, 5, 4)

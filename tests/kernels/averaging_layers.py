@@ -43,8 +43,10 @@ def mean(draw: Draw, dtype: str) -> bytes:
 
 def softmax(draw: Draw, dtype: str) -> bytes:
     shape = (draw.size(5), draw.choice((1, 2, 3, 4, 10, 12, 35, 100, draw.randint(1, 300))))
-    tensors = [TensorSpec(shape, dtype, **quantized(draw, dtype, draw.scale(1e-4, 1.5)))]
-    tensors.append(TensorSpec(shape, dtype, **({"scale": [1 / 256], "zero_point": [-128]} if dtype == "int8" else {})))
+    scales = (1e-6, 0.02) if dtype == "int16" else (1e-4, 1.5)
+    tensors = [TensorSpec(shape, dtype, **quantized(draw, dtype, draw.scale(*scales)))]
+    fixed = {"int8": {"scale": [1 / 256], "zero_point": [-128]}, "int16": {"scale": [1 / 32768]}}
+    tensors.append(TensorSpec(shape, dtype, **fixed.get(dtype, {})))
     beta = draw.choice((1.0, 1.0, 0.5, 2.0, draw.scale(0.1, 10.0)))
     return one_operator("SOFTMAX", tensors, options={"beta": beta})
 

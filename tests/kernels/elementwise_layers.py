@@ -57,7 +57,7 @@ def binary(draw: Draw, kind: str, dtype: str, shapes: Shapes, scales: list[float
     """One of the operands is constant at times."""
     out = tuple(int(size) for size in np.broadcast_shapes(*shapes))
     activation = draw.activation()
-    if dtype == "int8":
+    if dtype != "float32":
         activation = allowed_activation(activation, scales[2])
     tensors = [
         TensorSpec(shape, dtype, **quantized(draw, dtype, scale))

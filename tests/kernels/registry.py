@@ -91,7 +91,9 @@ def shape_of(draw: Draw, elements: int = 3000) -> tuple[int, ...]:
 
 def quantized(draw: Draw, dtype: str, scale: float) -> dict:
     """How a tensor of that scale is quantized, if it is."""
-    return {"scale": [float(np.float32(scale))], "zero_point": [draw.zero_point()]} if dtype == "int8" else {}
+    if dtype == "float32":
+        return {}
+    return {"scale": [float(np.float32(scale))], "zero_point": [draw.zero_point() if dtype == "int8" else 0]}
 
 
 def one_operator(

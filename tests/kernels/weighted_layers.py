@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tests.kernels.registry import Draw, allowed_activation, layers
+from tests.kernels.registry import Draw, allowed_activation, layers, quantized
 from tests.tflite_writer import OpSpec, TensorSpec, write_tflite
 
 # What a case may take: emulated, it should be over within milliseconds.
-_MACS = {"int8": 40_000, "float32": 5_000}
+_MACS = {"int8": 40_000, "int16": 20_000, "float32": 5_000}
 _INPUT_BYTES = 24_000
 _WEIGHT_BYTES = 80_000
 _QUICK = ("crest_conv2d_pairs_s8", "crest_conv2d_rows_s8", "crest_conv2d_quads_s8")
@@ -75,9 +75,23 @@ def quantization(draw: Draw, units: int, taps: int, wide: bool) -> tuple[float, 
     return in_scale, w_scales if draw.chance(0.7) else w_scales[:1], float(np.float32(out_scale))
 
 
-def biases(draw: Draw, units: int, wide: bool) -> np.ndarray:
+def quantization_int16(draw: Draw, units: int, taps: int, wide: bool) -> tuple[float, list[float], float]:
+    """The same for int16, whose reference knows fewer factors: none above 128."""
+    in_scale, largest = draw.scale(1e-6, 1e-2), draw.scale(1e-4, 0.1)
+    lowest = draw.choice((0.1, 1e-4, 1e-9)) if wide else 0.1
+    w_scales = [float(np.float32(largest * draw.scale(lowest, 1.0))) for _ in range(units)]
+    w_scales = w_scales if draw.chance(0.7) else w_scales[:1]
+    out_scale = in_scale * max(w_scales) * draw.scale(0.02, 1e5)
+    if not wide:
+        out_scale = in_scale * max(w_scales) * 60 * taps**0.5 * draw.scale(0.05, 4.0)
+    return in_scale, w_scales, float(np.float32(out_scale))
+
+
+def biases(draw: Draw, units: int, wide: bool, dtype: str) -> np.ndarray:
     largest = draw.choice((2**31 - 1, 2**30, 2**27) if wide else (2**6, 2**14, 2**20, 2**25))
-    return draw.arrays.integers(-largest, largest, units, endpoint=True).astype(np.int32)
+    if wide and dtype == "int64":
+        largest *= draw.choice((1, 2**8, 2**14))
+    return draw.arrays.integers(-largest, largest, units, endpoint=True).astype(dtype)
 
 
 def weights(draw: Draw, shape: tuple[int, ...], dtype: str, unit_axis: int) -> np.ndarray:
@@ -90,27 +104,28 @@ def weights(draw: Draw, shape: tuple[int, ...], dtype: str, unit_axis: int) -> n
 
 def weighted(
     draw: Draw, kind: str, source: tuple[int, ...], filters: tuple[int, ...], out: tuple[int, ...], options: dict,
-    pads: tuple = (), dtype: str = "int8", wide: bool = False,
+    pads: tuple = (), dtype: str = "int8", wide: bool = False, bias_type: str | None = None,
 ) -> bytes:  # fmt: skip
     """A layer with weights, with a PAD in front where there is something to add."""
     unit_axis = 3 if kind == "DEPTHWISE_CONV_2D" else 0
     units = filters[unit_axis]
+    w_type, bias_type = ("float32", "float32") if dtype == "float32" else ("int8", bias_type or "int32")
     q: list[dict] = [{}, {}, {}, {}]
-    if dtype == "int8":
-        taps = int(np.prod(filters)) // units
-        in_scale, w_scales, out_scale = quantization(draw, units, taps, wide)
+    if dtype != "float32":
+        scales = quantization if dtype == "int8" else quantization_int16
+        in_scale, w_scales, out_scale = scales(draw, units, int(np.prod(filters)) // units, wide)
         q = [
-            {"scale": [in_scale], "zero_point": [draw.zero_point()]},
+            quantized(draw, dtype, in_scale),
             {"scale": w_scales, "axis": unit_axis},
             {"scale": [in_scale * scale for scale in w_scales]},
-            {"scale": [out_scale], "zero_point": [draw.zero_point()]},
+            quantized(draw, dtype, out_scale),
         ]
         options = {**options, "activation": allowed_activation(options["activation"], out_scale)}
-    bias = biases(draw, units, wide) if dtype == "int8" else draw.values((units,), dtype)
+    bias = draw.values((units,), dtype) if dtype == "float32" else biases(draw, units, wide, bias_type)
     tensors = [
         TensorSpec(source, dtype, **q[0]),
-        TensorSpec(filters, dtype, data=weights(draw, filters, dtype, unit_axis), **q[1]),
-        TensorSpec((units,), "int32" if dtype == "int8" else dtype, data=bias, **q[2]),
+        TensorSpec(filters, w_type, data=weights(draw, filters, w_type, unit_axis), **q[1]),
+        TensorSpec((units,), bias_type, data=bias, **q[2]),
         TensorSpec(out, dtype, **q[3]),
     ]
     # TFLM crashes on an int8 depthwise convolution without bias.
@@ -125,7 +140,7 @@ def weighted(
             TensorSpec((4, 2), "int32", data=np.array([(0, 0), *pads, (0, 0)], np.int32)),
         ]
         op.inputs[0] = 4
-        ops = [OpSpec("PAD", [0, 5], [4], version=2 if dtype == "int8" else 1), op]
+        ops = [OpSpec("PAD", [0, 5], [4], version=1 if dtype == "float32" else 2), op]
     return write_tflite(tensors, ops, [0], [3])
 
 
@@ -133,27 +148,31 @@ def batches(draw: Draw) -> int:
     return draw.randint(2, 3) if draw.chance(0.1) else 1
 
 
-def convolution(draw: Draw, dtype: str = "int8", wide: bool = False) -> bytes:
+def convolution(draw: Draw, dtype: str = "int8", wide: bool = False, bias_type: str | None = None) -> bytes:
     in_c, out_c = draw.channels(), draw.channels()
     g = geometry(draw, in_c * out_c, in_c, dtype)
-    filters = (out_c, *g.kernel, in_c)
-    return weighted(draw, "CONV_2D", (1, *g.source, in_c), filters, (1, *g.out, out_c), g.options, g.pads, dtype, wide)
+    batch, filters = batches(draw), (out_c, *g.kernel, in_c)
+    source, out = (batch, *g.source, in_c), (batch, *g.out, out_c)
+    return weighted(draw, "CONV_2D", source, filters, out, g.options, g.pads, dtype, wide, bias_type)
 
 
-def depthwise(draw: Draw, dtype: str = "int8", wide: bool = False, multiplier: int = 1) -> bytes:
+def depthwise(
+    draw: Draw, dtype: str = "int8", wide: bool = False, bias_type: str | None = None, multiplier: int = 1
+) -> bytes:
     in_c = draw.channels() if multiplier == 1 else draw.size(13)
     g = geometry(draw, in_c * multiplier, in_c, dtype)
     options = {**g.options, "multiplier": multiplier}
     batch, filters = batches(draw), (1, *g.kernel, in_c * multiplier)
     source, out = (batch, *g.source, in_c), (batch, *g.out, in_c * multiplier)
-    return weighted(draw, "DEPTHWISE_CONV_2D", source, filters, out, options, g.pads, dtype, wide)
+    return weighted(draw, "DEPTHWISE_CONV_2D", source, filters, out, options, g.pads, dtype, wide, bias_type)
 
 
-def dense(draw: Draw, dtype: str = "int8", wide: bool = False) -> bytes:
+def dense(draw: Draw, dtype: str = "int8", wide: bool = False, bias_type: str | None = None) -> bytes:
     depth = draw.choice((draw.randint(1, 70), draw.randint(1, 70), 64, 128, 256, 511, 512, 640, 1024))
     units = min(draw.choice((1, 2, 3, 4, 5, 9, 10, 16, 31, 64)), 20_000 // depth)
-    options = {"activation": draw.activation()}
-    return weighted(draw, "FULLY_CONNECTED", (1, depth), (units, depth), (1, units), options, dtype=dtype, wide=wide)
+    rows, options = batches(draw), {"activation": draw.activation()}
+    source, filters, out = (rows, depth), (units, depth), (rows, units)
+    return weighted(draw, "FULLY_CONNECTED", source, filters, out, options, (), dtype, wide, bias_type)
 
 
 @layers(*_QUICK)

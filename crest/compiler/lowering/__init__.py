@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Final
 
 from crest.compiler.cost import Cost
-from crest.compiler.graph import Graph, Operator
+from crest.compiler.graph import ACTIVATION_TYPES, Graph, Operator
 from crest.compiler.kernel_call import KernelCall
 from crest.compiler.lowering.averages import average_pool, max_pool, mean_f32, mean_s8, softmax_f32, softmax_s8
 from crest.compiler.lowering.binary import binary_f32, mul_s8, sum_s8
@@ -28,8 +28,18 @@ from crest.compiler.lowering.moves import (
     split,
     transpose,
 )
+from crest.compiler.lowering.unweighted_s16 import (
+    average_pool_s16,
+    max_pool_s16,
+    mean_s16,
+    mul_s16,
+    relu_s16,
+    softmax_s16,
+    sum_s16,
+)
 from crest.compiler.lowering.weighted import conv_s8, depthwise_s8, fully_connected_s8
 from crest.compiler.lowering.weighted_f32 import conv_f32, depthwise_f32, fully_connected_f32
+from crest.compiler.lowering.weighted_s16 import conv_s16, depthwise_s16, fully_connected_s16
 from crest.errors import ModelError
 from crest.targets import CoreName
 
@@ -47,6 +57,12 @@ def lower(graph: Graph, op: Operator, core: CoreName, cost: Cost) -> KernelCall 
         raise ModelError(f"{graph.name}: no {dtype} kernel for {op.kind}")
     repeats = _repeats(graph, op)
     return call if repeats == 1 else replace(call, repeats=repeats, lag_bytes=None)
+
+
+def kernel_types(kind: str) -> list[str]:
+    """Output types for which there is a kernel, or a view, of an operator."""
+    known = sorted({dtype for known_kind, dtype in (*_BY_CORE, *_LOWERINGS) if known_kind == kind}, reverse=True)
+    return known or ["int8", "int16", "float32"]
 
 
 def _repeats(graph: Graph, op: Operator) -> int:
@@ -112,5 +128,17 @@ _LOWERINGS: Final[dict[tuple[str, str], Callable[[Graph, Operator], KernelCall]]
     ("SUB", "float32"): binary_f32,
     ("TANH", "int8"): table_s8,
     ("TANH", "float32"): unary_f32,
-    **{(kind, dtype): lowering for kind, lowering in _MOVES.items() for dtype in ("int8", "float32")},
+    **{(kind, dtype): lowering for kind, lowering in _MOVES.items() for dtype in ACTIVATION_TYPES},
+    # int16 activations
+    ("ADD", "int16"): sum_s16,
+    ("AVERAGE_POOL_2D", "int16"): average_pool_s16,
+    ("CONV_2D", "int16"): conv_s16,
+    ("DEPTHWISE_CONV_2D", "int16"): depthwise_s16,
+    ("FULLY_CONNECTED", "int16"): fully_connected_s16,
+    ("MAX_POOL_2D", "int16"): max_pool_s16,
+    ("MEAN", "int16"): mean_s16,
+    ("MUL", "int16"): mul_s16,
+    ("RELU", "int16"): relu_s16,
+    ("SOFTMAX", "int16"): softmax_s16,
+    ("SUB", "int16"): sum_s16,
 }

@@ -13,7 +13,9 @@ from typing import Final, Literal
 from crest.compiler.graph import Graph
 from crest.compiler.passes.dead_code import remove_dead_code
 from crest.compiler.passes.drop_channels import drop_channels
+from crest.compiler.passes.drop_identities import drop_identities
 from crest.compiler.passes.fold_pads import fold_pads
+from crest.compiler.passes.fuse_activations import fuse_activations
 from crest.compiler.passes.sink_pads import sink_pads
 from crest.compiler.passes.thin_out import thin_out
 from crest.compiler.passes.views import make_views, view_reshapes
@@ -32,7 +34,14 @@ class PassRecord:
 
 Pass = Callable[[Graph], tuple[Graph, list[str]]]
 
-_SHAPES: Final[tuple[Pass, ...]] = (remove_dead_code, sink_pads, fold_pads, thin_out)
+_SHAPES: Final[tuple[Pass, ...]] = (
+    remove_dead_code,
+    sink_pads,
+    fold_pads,
+    fuse_activations,
+    thin_out,
+    drop_identities,
+)
 _WEIGHTS: Final[tuple[Pass, ...]] = (drop_channels,)
 _LAYOUT: Final[tuple[Pass, ...]] = (make_views,)
 

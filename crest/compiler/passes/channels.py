@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from math import prod
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from crest.compiler.graph import Graph, Operator
-
-_ELEMENTWISE: Final = ("ADD", "AVERAGE_POOL_2D", "DEPTHWISE_CONV_2D", "MAX_POOL_2D", "RELU")
+from crest.compiler.passes.kinds import POOLS, RESHAPES, SLICES, is_elementwise
 
 
 def channels_of(graph: Graph, index: int) -> int:
@@ -18,11 +18,17 @@ def channels_of(graph: Graph, index: int) -> int:
     return shape[-1] if shape else 1
 
 
+def computes_int8(graph: Graph, op: Operator) -> bool:
+    """Whether all activations that an operator reads and writes are int8."""
+    return all(graph.tensors[index].dtype == "int8" for index in (*graph.activations(op), *op.outputs))
+
+
 def is_weighted(graph: Graph, op: Operator) -> bool:
-    """Whether every output channel is a sum over input channels."""
+    """Whether every output channel is a sum over input channels, whole pixels at a time."""
     if op.kind not in ("CONV_2D", "FULLY_CONNECTED"):
         return False
-    return graph.tensors[op.inputs[1]].shape[0] == channels_of(graph, op.outputs[0])
+    units, *taps = graph.tensors[op.inputs[1]].shape
+    return units == channels_of(graph, op.outputs[0]) and prod(taps) % channels_of(graph, op.inputs[0]) == 0
 
 
 def weight_matrix(graph: Graph, op: Operator) -> NDArray[np.int64]:
@@ -41,20 +47,14 @@ def channel_source(graph: Graph, op: Operator) -> NDArray[np.int64] | None:
     """By output channel, the one channel of every activation input that decides it; None for other operators."""
     source, out = channels_of(graph, op.inputs[0]), channels_of(graph, op.outputs[0])
     channel = np.arange(out)
-    if op.kind == "ADD" and not _is_plain_sum(graph, op):
-        return None
-    if op.kind in _ELEMENTWISE:
+    if op.kind == "DEPTHWISE_CONV_2D":
         return channel // (out // source)
-    if op.kind == "RESHAPE":
+    if op.kind in POOLS or is_elementwise(graph, op):
+        return channel
+    if op.kind in RESHAPES:
         # Elements keep their order, so a channel of the shorter axis comes back at even distances.
         return channel % source if out % source == 0 else None
     return channel if _keeps_last_axis(graph, op, source, out) else None
-
-
-def _is_plain_sum(graph: Graph, op: Operator) -> bool:
-    """Whether two activations are added without broadcast."""
-    shape = graph.tensors[op.outputs[0]].shape
-    return all(graph.tensors[i].data is None and graph.tensors[i].shape == shape for i in op.inputs)
 
 
 def _keeps_last_axis(graph: Graph, op: Operator, source: int, out: int) -> bool:
@@ -62,13 +62,13 @@ def _keeps_last_axis(graph: Graph, op: Operator, source: int, out: int) -> bool:
         return source == out and len(graph.tensors[op.inputs[0]].shape) - 1 not in op.attributes["axes"]
     if op.kind == "PAD":
         return not any(op.attributes["paddings"][-1])
-    if op.kind == "STRIDED_SLICE":
+    if op.kind in SLICES:
         return source == out and op.attributes["count"][-1] == source
     return False
 
 
 def with_channels(op: Operator, kept: int) -> dict[str, Any]:
     """The attributes of an operator of ``channel_source`` that depend on the number of channels."""
-    if op.kind == "STRIDED_SLICE":
+    if op.kind in SLICES:
         return {"count": (*op.attributes["count"][:-1], kept)}
     return {}

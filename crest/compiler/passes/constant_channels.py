@@ -14,7 +14,15 @@ from numpy.typing import NDArray
 
 from crest.compiler.fixed_point import activation_range_int8, quantize_multiplier, requantize
 from crest.compiler.graph import Graph, Operator, requantization_factors
-from crest.compiler.passes.channels import channel_source, channels_of, is_padded, is_weighted, weight_matrix
+from crest.compiler.passes.channels import (
+    channel_source,
+    channels_of,
+    computes_int8,
+    is_padded,
+    is_weighted,
+    weight_matrix,
+)
+from crest.compiler.passes.kinds import POOLS, RESHAPES, SLICES
 
 VARIES: Final = 1 << 8
 """Stands for a channel that is no constant; beyond every int8."""
@@ -26,9 +34,9 @@ def constant_channels(graph: Graph) -> dict[int, Channels]:
     """By activation tensor, the value of each channel of the last axis, or ``VARIES``."""
     found = {index: np.full(channels_of(graph, index), VARIES) for index in graph.inputs}
     for op in graph.operators:
-        found |= {out: np.full(channels_of(graph, out), VARIES) for out in op.outputs}
+        found |= {index: np.full(channels_of(graph, index), VARIES) for index in op.outputs}
         out = op.outputs[0]
-        if graph.tensors[out].dtype == "int8":
+        if computes_int8(graph, op):
             found[out] = _of_operator(graph, op, found, found[out])
     return found
 
@@ -56,11 +64,11 @@ def _of_operator(graph: Graph, op: Operator, found: dict[int, Channels], varies:
         return varies
     values = found[op.inputs[0]][source]
     zero = graph.tensors[op.outputs[0]].zero_point
-    if op.kind in ("RESHAPE", "STRIDED_SLICE"):
+    if op.kind in (*RESHAPES, *SLICES):
         return values
     if op.kind == "PAD":
         return np.where(values == zero, values, VARIES)
-    if op.kind in ("AVERAGE_POOL_2D", "MAX_POOL_2D"):
+    if op.kind in POOLS:
         low, high = activation_range_int8(op.attributes["activation"], graph.tensors[op.outputs[0]].scale, zero)
         return np.where(values == VARIES, VARIES, np.clip(values, low, high))
     return varies

@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 from crest.compiler.graph import Graph, Operator
 from crest.compiler.passes.axes import matching_axes
+from crest.compiler.passes.kinds import POOLS, RESHAPES, SLICES, WINDOWED, is_elementwise
 from crest.compiler.passes.steps import Steps, Window
 
 Grid = tuple[Steps, ...]
 """Positions by axis."""
-
-_POOLS: Final = ("AVERAGE_POOL_2D", "MAX_POOL_2D")
-WINDOWED: Final = ("CONV_2D", "DEPTHWISE_CONV_2D", *_POOLS)
-_ELEMENTWISE: Final = ("ADD", "RELU")
 
 
 def whole(shape: tuple[int, ...]) -> Grid:
@@ -31,7 +26,7 @@ def held_positions(graph: Graph) -> dict[int, Grid]:
     held = _demand(graph)
     for op in graph.operators:
         out = graph.tensors[op.outputs[0]].shape
-        axes = _inner_axes(out, graph.tensors[op.inputs[0]].shape) if op.kind == "RESHAPE" else None
+        axes = _inner_axes(out, graph.tensors[op.inputs[0]].shape) if op.kind in RESHAPES else None
         if axes is not None:
             # It costs nothing to pass on more than is needed, and its readers may be able to skip the rest.
             held[op.outputs[0]] = _placed(held[op.inputs[0]], axes, out)
@@ -42,12 +37,11 @@ def _demand(graph: Graph) -> dict[int, Grid]:
     wanted: dict[int, Grid] = {index: whole(graph.tensors[index].shape) for index in (*graph.inputs, *graph.outputs)}
     for op in reversed(graph.operators):
         out = op.outputs[0]
-        inputs = [index for index in op.inputs if index >= 0 and graph.tensors[index].data is None]
-        needs = None if out not in wanted or out in graph.outputs else needed_inputs(graph, op, wanted[out])
+        needs = needed_inputs(graph, op, wanted[out]) if out in wanted else None
         if needs is None:
             wanted |= {index: whole(graph.tensors[index].shape) for index in op.outputs}
             needs = needed_inputs(graph, op, wanted[out])
-        for index in inputs:
+        for index in graph.activations(op):
             need = whole(graph.tensors[index].shape) if needs is None else needs
             joined = [a.join(b) for a, b in zip(wanted.get(index, need), need, strict=True)]
             wanted[index] = tuple(joined)
@@ -62,13 +56,12 @@ def needed_inputs(graph: Graph, op: Operator, out: Grid) -> Grid | None:
     shape = graph.tensors[op.inputs[0]].shape
     if op.kind in WINDOWED:
         return _window_needs(graph, op, out)
-    if op.kind in _ELEMENTWISE:
-        tensors = [graph.tensors[index] for index in (*op.inputs, *op.outputs)]
-        return out if all(tensor.shape == shape and tensor.data is None for tensor in tensors) else None
-    if op.kind == "RESHAPE":
+    if is_elementwise(graph, op):
+        return out
+    if op.kind in RESHAPES:
         axes = _inner_axes(shape, graph.tensors[op.outputs[0]].shape)
         return None if axes is None else _placed(out, axes, shape)
-    if op.kind == "STRIDED_SLICE":
+    if op.kind in SLICES:
         return _slice_needs(graph, op, out)
     return None
 
@@ -93,7 +86,7 @@ def _inner_axes(left: tuple[int, ...], right: tuple[int, ...]) -> list[tuple[int
 def windows(graph: Graph, op: Operator) -> tuple[Window, Window]:
     """The windows of a convolution or a pool along height and width."""
     shape = graph.tensors[op.inputs[0]].shape
-    kernel = op.attributes["kernel"] if op.kind in _POOLS else graph.tensors[op.inputs[1]].shape[1:3]
+    kernel = op.attributes["kernel"] if op.kind in POOLS else graph.tensors[op.inputs[1]].shape[1:3]
     strides, dilation, padding = (op.attributes[key] for key in ("strides", "dilation", "padding"))
     height, width = (
         Window(shape[1 + i], kernel[i], strides[i], dilation[i], padding[2 * i]) for i in range(2)

@@ -12,7 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crest.compiler.graph import Graph, Operator, Quantization, Tensor
-from crest.compiler.passes.channels import channel_source, channels_of, is_weighted, weight_matrix, with_channels
+from crest.compiler.passes.channels import (
+    channel_source,
+    channels_of,
+    computes_int8,
+    is_weighted,
+    weight_matrix,
+    with_channels,
+)
 from crest.compiler.passes.constant_channels import Channels, bias_of, constant_channels, foldable, offsets
 from crest.compiler.passes.editing import Editor
 
@@ -29,12 +36,9 @@ def drop_channels(graph: Graph) -> tuple[Graph, list[str]]:
         if not mask.all():
             editor.tensors[index] = replace(tensor, shape=(*tensor.shape[:-1], int(mask.sum())))
     for position, op in enumerate(graph.operators):
-        shrunk = op
-        touched = [kept[index] for index in (*op.inputs, *op.outputs) if index in kept]
+        whole = all(kept[index].all() for index in (*graph.activations(op), *op.outputs))
+        editor.operators.append(op if whole else _shrink(graph, op, constants, kept, editor))
         out = kept[op.outputs[0]]
-        if not all(mask.all() for mask in touched):
-            shrunk = _shrink(graph, op, constants, kept, editor)
-        editor.operators.append(shrunk)
         if not out.all():
             count = f"{len(out) - int(out.sum())} of {len(out)}"
             removed.append(f"operator {position} ({op.kind}): {count} output channels are constant or never read")
@@ -43,7 +47,7 @@ def drop_channels(graph: Graph) -> tuple[Graph, list[str]]:
 
 def _kept_channels(graph: Graph, constants: dict[int, Channels]) -> dict[int, Mask]:
     """By activation tensor, which channels stay."""
-    activations = {index for op in graph.operators for index in (*op.inputs, *op.outputs) if _varies(graph, index)}
+    activations = {index for op in graph.operators for index in (*graph.activations(op), *op.outputs)}
     kept = {i: np.zeros(channels_of(graph, i), bool) for i in (*activations, *graph.inputs, *graph.outputs)}
     for index in (*graph.inputs, *graph.outputs):
         kept[index][:] = True
@@ -56,10 +60,6 @@ def _kept_channels(graph: Graph, constants: dict[int, Channels]) -> dict[int, Ma
     return kept
 
 
-def _varies(graph: Graph, index: int) -> bool:
-    return index >= 0 and graph.tensors[index].data is None
-
-
 def _spread(graph: Graph, constants: dict[int, Channels], kept: dict[int, Mask]) -> None:
     """Mark what is needed by what is marked, until nothing is added."""
     before = -1
@@ -70,9 +70,9 @@ def _spread(graph: Graph, constants: dict[int, Channels], kept: dict[int, Mask])
 
 
 def _spread_operator(graph: Graph, op: Operator, constants: dict[int, Channels], kept: dict[int, Mask]) -> None:
-    inputs, out = [kept[i] for i in op.inputs if _varies(graph, i)], kept[op.outputs[0]]
+    inputs, out = [kept[index] for index in graph.activations(op)], kept[op.outputs[0]]
     source = channel_source(graph, op)
-    if graph.tensors[op.outputs[0]].dtype != "int8" or (source is None and not is_weighted(graph, op)):
+    if not computes_int8(graph, op) or (source is None and not is_weighted(graph, op)):
         for mask in (*inputs, *(kept[index] for index in op.outputs)):
             mask[:] = True
     elif source is None:

@@ -10,6 +10,7 @@ from dataclasses import replace
 from crest.compiler.graph import Graph
 from crest.compiler.passes.axes import matching_axes
 from crest.compiler.passes.editing import Editor
+from crest.compiler.passes.kinds import RESHAPES
 
 
 def sink_pads(graph: Graph) -> tuple[Graph, list[str]]:
@@ -22,7 +23,7 @@ def sink_pads(graph: Graph) -> tuple[Graph, list[str]]:
             continue
         reshape = graph.operators[readers[0]]
         source, padded, out = (graph.tensors[i] for i in (pad.inputs[0], pad.outputs[0], reshape.outputs[0]))
-        axes = matching_axes(padded.shape, out.shape) if reshape.kind == "RESHAPE" else None
+        axes = matching_axes(padded.shape, out.shape) if reshape.kind in RESHAPES else None
         if axes is None:
             continue
         shape, paddings = [1] * len(out.shape), [(0, 0)] * len(out.shape)
@@ -34,5 +35,5 @@ def sink_pads(graph: Graph) -> tuple[Graph, list[str]]:
         # The table of the file no longer applies, and nobody reads it: paddings are attributes.
         moved_pad = replace(pad, inputs=pad.outputs, outputs=reshape.outputs)
         editor.operators[readers[0]] = moved_pad.with_attributes(paddings=tuple(paddings))
-        moved.append(f"operator {position} (PAD): moved behind operator {readers[0]} (RESHAPE)")
+        moved.append(f"operator {position} (PAD): moved behind operator {readers[0]} ({reshape.kind})")
     return editor.graph(), moved

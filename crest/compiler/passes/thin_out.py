@@ -11,8 +11,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from crest.compiler.graph import Graph, Operator
-from crest.compiler.passes.demand import WINDOWED, Grid, held_positions, needed_inputs, same_positions, windows
+from crest.compiler.passes.demand import Grid, held_positions, needed_inputs, same_positions, windows
 from crest.compiler.passes.editing import Editor
+from crest.compiler.passes.kinds import RESHAPES, SLICES, WINDOWED
 from crest.compiler.passes.steps import Steps, Window
 
 
@@ -45,19 +46,17 @@ class _Thinner:
         if op.kind in WINDOWED:
             thinned = self._windowed(op, out)
         else:
-            thinned = self._sliced(op, needs) if op.kind == "STRIDED_SLICE" else self._reading(op, needs)
+            thinned = self._sliced(op, needs) if op.kind in SLICES else self._reading(op, needs)
         self.editor.operators.append(thinned)
         computed, full = (t[op.outputs[0]].shape[:-1] for t in (self.editor.tensors, self.graph.tensors))
-        if computed != full and op.kind not in ("RESHAPE", "STRIDED_SLICE"):
+        if computed != full and op.kind not in (*RESHAPES, *SLICES):
             self.removed.append(f"operator {position} ({op.kind}): computes {list(computed)} of {list(full)} positions")
 
     def _reading(self, op: Operator, needs: Grid) -> Operator:
         """An operator whose inputs must hold just what it needs."""
-        varying = [index >= 0 and self.graph.tensors[index].data is None for index in op.inputs]
-        inputs = [
-            self._fetch(index, needs) if varies else index for index, varies in zip(op.inputs, varying, strict=True)
-        ]
-        return replace(op, inputs=tuple(inputs))
+        varying = self.graph.activations(op)
+        inputs = tuple(self._fetch(index, needs) if index in varying else index for index in op.inputs)
+        return replace(op, inputs=inputs)
 
     def _fetch(self, index: int, needs: Grid) -> int:
         """A tensor that holds just the positions needed: the one there is, or a slice of it."""
