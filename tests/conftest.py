@@ -13,6 +13,12 @@ for name in ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREAD
 ROOT = Path(__file__).resolve().parents[1]
 
 
+def pytest_report_header() -> str:
+    from tests.kernels.registry import SEED, SEED_VARIABLE  # behind the pins, which numpy reads
+
+    return f"generated layers: {SEED_VARIABLE}={SEED} (set it to have the same ones again)"
+
+
 @pytest.fixture(scope="session")
 def data_folder() -> Path:
     """Recordings and silicon measurements, outside of the project."""

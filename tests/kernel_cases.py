@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 
 from crest.compiler.build import lower_graph
 from crest.compiler.graph import INTEGER_RANGES
-from crest.compiler.host import HostModel
 from crest.compiler.importer import import_tflite
+from tests.kernels.campaign import ask_oracle, check_equal
+from tests.kernels.linking import link
+from tests.kernels.machines import host
+from tests.kernels.places import planned
 from tests.tflite_writer import OpSpec, TensorSpec, write_tflite
-
-tflm = pytest.importorskip("tflite_micro", reason="TFLM is the oracle").runtime
 
 CASES = settings(max_examples=25, deadline=None)
 seeds = st.integers(0, 2**32 - 1)
@@ -71,21 +71,12 @@ def check_inputs(model: bytes, inferences: list[list[np.ndarray]]) -> None:
 
 
 def check_core(model: bytes, core: str, inferences: list[list[np.ndarray]]) -> None:
-    graph = import_tflite(model)
-    lowered = lower_graph(graph, core)
-    oracle = tflm.Interpreter.from_bytes(model, arena_size=1 << 16)
-    with HostModel(lowered.graph, lowered.sources) as host:
-        for parts in inferences:
-            for position, part in enumerate(parts):
-                oracle.set_input(part, position)
-            oracle.invoke()
-            expected = b"".join(oracle.get_output(i).tobytes() for i in range(len(graph.outputs)))
-            got = host.run_bytes(b"".join(part.tobytes() for part in parts))
-            if graph.tensors[graph.outputs[0]].dtype == "float32":
-                a, b = (np.frombuffer(raw, np.float32) for raw in (got, expected))
-                np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
-            else:
-                assert got == expected
+    lowered = lower_graph(import_tflite(model), core)
+    graph = lowered.graph
+    linked = link(graph, lowered.calls, planned(lowered), host())
+    for number, inputs in enumerate(inferences):
+        got, expected = linked.run(host(), inputs), ask_oracle(model, inputs)
+        check_equal(got, expected, graph.tensors[graph.outputs[0]].dtype, f"inference {number} for {core}")
 
 
 def random_input(rng, tensor, run):

@@ -82,11 +82,11 @@ def hard_swish(source: Tensor, out: Tensor) -> NDArray[np.int64]:
     # The gate is x / 3 in Q0.15, saturated to [-1, 1], then brought to [0, 1].
     gate = _short_high_mul(_saturated_left(values, max(gate_exponent - 1, 0)), gate_multiplier)
     gate = _saturated_left(gate, min(max(gate_exponent, 0), 1))
-    gate = (rounding_shift_right(gate, max(-gate_exponent, 0)) + (1 << 15)) >> 1
+    gate = (_short_shift_right(gate, max(-gate_exponent, 0)) + (1 << 15)) >> 1
     product = gate * _short_high_mul(values, out_multiplier)
     # Rounded towards zero.
     product = np.sign(product) * (np.abs(product) >> 15)
-    return _clipped(rounding_shift_right(product, -out_exponent) + out.zero_point)
+    return _clipped(_short_shift_right(product, -out_exponent) + out.zero_point)
 
 
 def _short_multiplier(real: float) -> tuple[int, int]:
@@ -97,6 +97,11 @@ def _short_multiplier(real: float) -> tuple[int, int]:
 def _short_high_mul(values: NDArray[np.int64], multiplier: int) -> NDArray[np.int64]:
     high: NDArray[np.int64] = (values * multiplier + (1 << 14)) >> 15
     return high
+
+
+def _short_shift_right(values: NDArray[np.int64], exponent: int) -> NDArray[np.int64]:
+    """In 16 bits, where the reference takes anything that is shifted out altogether for more than a half."""
+    return rounding_shift_right(values, exponent) if exponent < 16 else np.where(values < 0, -1, 1)
 
 
 def _saturated_left(values: NDArray[np.int64], shift: int) -> NDArray[np.int64]:

@@ -11,7 +11,8 @@ from crest.compiler.build import lower_graph
 from crest.compiler.host import HostModel
 from crest.compiler.importer import import_tflite
 from crest.errors import ModelError
-from tests.kernel_cases import CASES, check, seeds, tflm
+from tests.kernel_cases import CASES, check, seeds
+from tests.kernels.campaign import tflm
 from tests.tflite_writer import OpSpec, TensorSpec, write_tflite
 
 dtypes = st.sampled_from(["int8", "float32"])

@@ -57,7 +57,7 @@ def mul_s16(graph: Graph, op: Operator) -> KernelCall:
 def relu_s16(graph: Graph, op: Operator) -> KernelCall:
     """Rectifier with a change of scale."""
     source, out = graph.tensors[op.inputs[0]], graph.tensors[op.outputs[0]]
-    multiplier, shift = quantize_multiplier(float(np.float32(source.scale) / np.float32(out.scale)))
+    multiplier, shift = quantize_multiplier(source.scale / out.scale)
     high = activation_range_int16(op.kind.lower(), out.scale)[1]
     return KernelCall("crest_relu_s16", ("{in0}", "{out}", *map(str, (out.elements, multiplier, shift, high))))
 
