@@ -39,15 +39,23 @@ from crest.errors import ModelError
 
 
 def lower(graph: Graph, op: Operator) -> KernelCall | None:
-    """The kernel call of an operator; None for a view, which needs no code."""
+    """The kernel call of an operator; None for a view, which needs no code.
+
+    Raises:
+        ModelError: the operator is outside of what its kernels can do.
+    """
     if op.kind == "VIEW":
         return None
-    dtype = graph.tensors[op.outputs[0]].dtype
+    out = graph.tensors[op.outputs[0]]
     try:
-        lowering = _LOWERINGS[op.kind, dtype]
+        lowering = _LOWERINGS[op.kind, out.dtype]
     except KeyError:
-        raise ModelError(f"{graph.name}: no {dtype} kernel for {op.kind}") from None
-    return replace(lowering(graph, op), repeats=_repeats(graph, op))
+        raise ModelError(f"{graph.name}: no {out.dtype} kernel for {op.kind}") from None
+    try:
+        call = lowering(graph, op)
+    except ModelError as exc:
+        raise ModelError(f"{graph.name}: {op.kind} {out.name}: {exc.message}", hint=exc.hint) from exc
+    return replace(call, repeats=_repeats(graph, op))
 
 
 def kernel_types(kind: str) -> list[str]:
