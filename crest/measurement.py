@@ -11,6 +11,8 @@ from crest.frozen import Frozen
 MEASUREMENT_SCHEMA = 1
 
 Origin = Literal["emulated", "measured", "estimated"]
+Lowering = Literal["optimized", "plain"]
+"""How a model becomes firmware: with the compiler's graph passes, or as it was exported."""
 
 
 class Estimate(Frozen):
@@ -125,6 +127,7 @@ class Measurement(Frozen):
     clock_mhz: float
     elf_sha256: str
     toolchain: str
+    lowering: Lowering = "optimized"
     timing_model: str
     energy_model: str
     golden_pairs_checked: int

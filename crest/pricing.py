@@ -1,7 +1,7 @@
 """THE road from a graph to its price: lower, compile, run, and turn what was executed into time and energy.
 
 What is cached is the execution, never the price: cycles and joules are derived afresh from it with today's models. Its
-key holds topology, shapes, types, flags, toolchain, engine and board, and no weights.
+key holds topology, shapes, types, passes, flags, toolchain, engine and board, and no weights.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
@@ -20,13 +20,14 @@ from crest.backends.base import Backend
 from crest.compiler.build import Lowered, build_program, check_fit, check_static_fit, lower_graph
 from crest.compiler.graph import Graph
 from crest.compiler.linker import linker_script
+from crest.compiler.passes import PassSet
 from crest.compiler.program import Program, ProgramLayer
-from crest.compiler.toolchain import Toolchain, ToolchainName, target_toolchain
+from crest.compiler.toolchain import CompilerChoice, Toolchain, target_toolchain
 from crest.emulators.profile import PROFILE_SCHEMA, ExecutionProfile
 from crest.energy import load_energy_model
 from crest.files import write_atomically
 from crest.frozen import Frozen
-from crest.measurement import LayerCost, Measurement, MemoryReport
+from crest.measurement import LayerCost, Lowering, Measurement, MemoryReport
 from crest.schedule import Schedule, characterise
 from crest.targets import Target
 from crest.timing import load_cycle_model
@@ -50,6 +51,7 @@ class Execution(Frozen):
     key: str
     backend: str
     toolchain: str
+    lowering: Lowering = "optimized"
     elf_sha256: str
     golden_pairs_checked: int
     layers: tuple[ProgramLayer, ...]
@@ -67,25 +69,39 @@ class Conditions:
     clock_mhz: float
 
 
+@dataclass(frozen=True)
+class BuildOptions:
+    """How a graph becomes firmware."""
+
+    compiler: CompilerChoice = field(default_factory=CompilerChoice)
+    lowering: Lowering = "optimized"
+
+
 class Pricing:
     """Prices graphs on one target under one schedule.
 
     Args:
         conditions: what the price is asked for.
         backend: what runs the programs.
-        toolchain: which compiler.
+        options: which compiler, and which of our own passes.
         use_cache: reuse executions of earlier runs on this machine.
     """
 
     def __init__(
-        self, conditions: Conditions, backend: Backend, toolchain: ToolchainName = "zig", use_cache: bool = True
+        self,
+        conditions: Conditions,
+        backend: Backend,
+        options: BuildOptions = BuildOptions(),
+        use_cache: bool = True,
     ) -> None:
         self.conditions = conditions
         # A missing model should be known before anything is built.
         load_cycle_model(conditions.target)
         load_energy_model(conditions.target).states(conditions.clock_mhz, conditions.target.code_region)
         self._backend = backend
-        self._toolchain = target_toolchain(toolchain, conditions.target)
+        compiler = options.compiler
+        self._toolchain = target_toolchain(compiler.cc, conditions.target, compiler.cflags)
+        self._lowering = options.lowering
         self._use_cache = use_cache
         self._environment = self._environment_digest()
 
@@ -95,12 +111,15 @@ class Pricing:
         return self._toolchain
 
     def build(self, graph: Graph) -> Program:
-        """Compile a graph into firmware.
+        """Compile a graph with the weights that ship into firmware.
 
         Raises:
             CapacityError: it does not fit; weights and arena are looked at before anything is compiled.
         """
-        lowered = lower_graph(graph)
+        return self._build(graph, self._lowering)
+
+    def _build(self, graph: Graph, passes: PassSet) -> Program:
+        lowered = lower_graph(graph, self.conditions.target.core, passes=passes)
         self._check_static_fit(lowered)
         program = build_program(lowered, self.conditions.target, self._toolchain)
         check_fit(self._beside(program.memory), self.conditions.target)
@@ -113,6 +132,7 @@ class Pricing:
             key=self.key(record.elf_sha256),
             backend=record.backend,
             toolchain=program.toolchain,
+            lowering=self._lowering,
             elf_sha256=record.elf_sha256,
             golden_pairs_checked=record.golden_pairs_checked,
             layers=program.layers,
@@ -134,7 +154,9 @@ class Pricing:
         path = cache_dir("executions", key[:2]) / f"{key}.json"
         execution = read_execution(path, key) if self._use_cache else None
         if execution is None:
-            execution = self.run(self.build(graph())).model_copy(update={"key": key})
+            # The weights are not those that will ship: nothing that is built may depend on them.
+            passes: PassSet = "weight_independent" if self._lowering == "optimized" else self._lowering
+            execution = self.run(self._build(graph(), passes)).model_copy(update={"key": key})
             write_execution(path, execution)
         check_fit(self._beside(execution.memory), self.conditions.target)
         return execution
@@ -154,6 +176,7 @@ class Pricing:
             "backend": self._backend.identity,
             "toolchain": self._toolchain.identity,
             "flags": [self._toolchain.flags, self._toolchain.link_flags],
+            "lowering": self._lowering,
             "memory_map": linker_script(target),
             "target": target.model_dump(mode="json", exclude={"description", "sources", "supply", "clock_mhz"}),
         }
@@ -197,6 +220,7 @@ def price(execution: Execution, conditions: Conditions) -> Measurement:
         clock_mhz=conditions.clock_mhz,
         elf_sha256=execution.elf_sha256,
         toolchain=execution.toolchain,
+        lowering=execution.lowering,
         timing_model=cycle_model.identity,
         energy_model=energy_model.identity,
         golden_pairs_checked=execution.golden_pairs_checked,

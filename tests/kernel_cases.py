@@ -8,6 +8,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 
 from crest.compiler.build import lower_graph
+from crest.compiler.graph import INTEGER_RANGES
 from crest.compiler.host import HostModel
 from crest.compiler.importer import import_tflite
 from tests.tflite_writer import OpSpec, TensorSpec, write_tflite
@@ -43,6 +44,7 @@ def convolutions(draw, dtype="int8", depthwise=False):
     }  # fmt: skip
     # TFLM crashes on an int8 depthwise convolution without bias.
     has_bias = draw(st.booleans()) or dtype == "float32" or depthwise
+    bias_type = draw(st.sampled_from(["int32", "int64"])) if dtype == "int16" and not depthwise else None
     multiplier = draw(st.sampled_from([1, 1, 2, 3]))
     kind, w_shape = "CONV_2D", (out_c, k_h, k_w, in_c)
     if depthwise:
@@ -50,7 +52,7 @@ def convolutions(draw, dtype="int8", depthwise=False):
         kind, w_shape, options["multiplier"] = "DEPTHWISE_CONV_2D", (1, k_h, k_w, out_c), multiplier
     model = weighted_model(
         rng, kind, (1, in_h, in_w, in_c), w_shape, (1, *size, out_c), options, dtype,
-        draw(st.booleans()), draw(zero_points), draw(zero_points), has_bias,
+        draw(st.booleans()), draw(zero_points), draw(zero_points), has_bias, bias_type,
     )  # fmt: skip
     return model, draw(seeds)
 
@@ -63,9 +65,14 @@ def check(model: bytes, seed: int, runs: int = 3) -> None:
 
 
 def check_inputs(model: bytes, inferences: list[list[np.ndarray]]) -> None:
-    """Compare on given inputs: int8 must be equal, float32 close."""
+    """Compare the kernels of every core on given inputs: int8 must be equal, float32 close."""
+    for core in ("cortex-m0plus", "cortex-m4"):
+        check_core(model, core, inferences)
+
+
+def check_core(model: bytes, core: str, inferences: list[list[np.ndarray]]) -> None:
     graph = import_tflite(model)
-    lowered = lower_graph(graph)
+    lowered = lower_graph(graph, core)
     oracle = tflm.Interpreter.from_bytes(model, arena_size=1 << 16)
     with HostModel(lowered.graph, lowered.sources) as host:
         for parts in inferences:
@@ -84,9 +91,10 @@ def check_inputs(model: bytes, inferences: list[list[np.ndarray]]) -> None:
 def random_input(rng, tensor, run):
     if tensor.dtype == "float32":
         return rng.standard_normal(tensor.shape).astype(np.float32)
+    low, high = INTEGER_RANGES[tensor.dtype]
     if run == 0:
-        return rng.choice(np.array([-128, 127], np.int8), size=tensor.shape)
-    return rng.integers(-128, 128, tensor.shape, dtype=np.int8)
+        return rng.choice(np.array([low, high], tensor.dtype), size=tensor.shape)
+    return rng.integers(low, high + 1, tensor.shape, dtype=tensor.dtype)
 
 
 def _weights(rng, shape, dtype):
@@ -99,27 +107,34 @@ def scales(rng, count, low=1e-4, high=0.2):
     return [float(np.float32(s)) for s in np.exp(rng.uniform(np.log(low), np.log(high), count))]
 
 
-def weighted_model(rng, kind, in_shape, w_shape, out_shape, options, dtype, per_channel, in_zp, out_zp, has_bias):
+def weighted_model(
+    rng, kind, in_shape, w_shape, out_shape, options, dtype, per_channel, in_zp, out_zp, has_bias,
+    bias_type=None,
+):  # fmt: skip
+    """``bias_type`` is that of the element type where None; int16 has zero points of 0."""
     depthwise = kind == "DEPTHWISE_CONV_2D"
     units = w_shape[3 if depthwise else 0]
     if dtype == "float32":
         quantized = [{}, {}, {}, {}]
     else:
-        in_scale = scales(rng, 1, 1e-3, 0.1)
+        step = 1 / 256 if dtype == "int16" else 1.0
+        in_scale = [s * step for s in scales(rng, 1, 1e-3, 0.1)]
         w_scale = scales(rng, units if per_channel else 1, 1e-3, 0.05)
         depth = int(np.prod(w_shape[1:3] if depthwise else w_shape[1:]))
         out_scale = [float(np.float32(in_scale[0] * max(w_scale) * 100 * depth**0.5 * rng.uniform(0.02, 3)))]
         quantized = [
-            {"scale": in_scale, "zero_point": [in_zp]},
+            {"scale": in_scale, "zero_point": [0 if dtype == "int16" else in_zp]},
             {"scale": w_scale, "axis": 3 if depthwise else 0},
             {"scale": [in_scale[0] * s for s in w_scale]},
-            {"scale": out_scale, "zero_point": [out_zp]},
+            {"scale": out_scale, "zero_point": [0 if dtype == "int16" else out_zp]},
         ]
-    bias_type = "float32" if dtype == "float32" else "int32"
+    bias_type = bias_type or {"float32": "float32", "int8": "int32", "int16": "int64"}[dtype]
     bias = rng.integers(-(2**14), 2**14, units).astype(bias_type)
     tensors = [
         TensorSpec(in_shape, dtype, **quantized[0]),
-        TensorSpec(w_shape, dtype, data=_weights(rng, w_shape, dtype), **quantized[1]),
+        TensorSpec(
+            w_shape, "float32" if dtype == "float32" else "int8", data=_weights(rng, w_shape, dtype), **quantized[1]
+        ),
         TensorSpec((units,), bias_type, data=bias, **quantized[2]),
         TensorSpec(out_shape, dtype, **quantized[3]),
     ]

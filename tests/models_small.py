@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from tests.model_writer import ModelWriter
 from tests.tflite_writer import OpSpec, TensorSpec, write_tflite
 
 
@@ -57,3 +58,39 @@ def residual_model(length: int = 20, channels: int = 6, seed: int = 0) -> bytes:
         OpSpec("FULLY_CONNECTED", [15, 16, 17], [18], version=4),
     ]
     return write_tflite(tensors, ops, [0], [18])
+
+
+def full_length_tcn(
+    steps: int = 64,
+    channels: int = 3,
+    filters: int = 5,
+    kernel: int = 3,
+    dilations: tuple[int, ...] = (1, 2, 4, 8),
+    skips: bool = False,
+    seed: int = 0,
+) -> bytes:
+    """A temporal network as converters export it: every time step is computed, a slice takes the last one.
+
+    Tensors have three dimensions, as a Conv1D has; each convolution is PAD, RESHAPE, CONV_2D, RESHAPE.
+    """
+    writer = ModelWriter(np.random.default_rng(seed))
+
+    def causal(x: int, dilation: int) -> int:
+        padded = writer.pad(x, ((0, 0), ((kernel - 1) * dilation, 0), (0, 0)))
+        wide = writer.reshape(padded, (1, 1, *writer.shape(padded)[1:]))
+        convolved = writer.conv(wide, filters, (1, kernel), dilation=(1, dilation), activation="relu")
+        return writer.reshape(convolved, (1, steps, filters))
+
+    def match(x: int) -> int:
+        wide = writer.reshape(x, (1, 1, *writer.shape(x)[1:]))
+        return writer.reshape(writer.conv(wide, filters), (1, steps, filters))
+
+    x = source = writer.activation((1, steps, channels))
+    total = None
+    for dilation in dilations:
+        convolved = causal(causal(x, dilation), dilation)
+        total = convolved if total is None else writer.add(total, convolved)
+        x = writer.add(match(x) if writer.shape(x)[2] != filters else x, convolved, "relu")
+    x = total if skips else x
+    last = writer.slice(x, (0, steps - 1, 0), (1, steps, filters), shrink=(1,))
+    return writer.model([source], [writer.dense(last, 2)])

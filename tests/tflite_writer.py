@@ -8,7 +8,7 @@ import flatbuffers
 import numpy as np
 import tflite
 
-_TYPES = {"int8": tflite.TensorType.INT8, "int32": tflite.TensorType.INT32, "float32": tflite.TensorType.FLOAT32}
+_TYPES = {name: getattr(tflite.TensorType, name.upper()) for name in ("int8", "int16", "int32", "int64", "float32")}
 _ACTIVATIONS = {"none": 0, "relu": 1, "relu_n1_to_1": 2, "relu6": 3}
 # A value equal to its default is left out of the file; these defaults occur in no test.
 _NEVER = {"Int8": -128, "Uint8": 255, "Int32": 2**30, "Uint32": 2**30, "Float32": -1.0}

@@ -9,7 +9,16 @@ import typer
 
 from crest.backends.emulated import EmulatedBackend
 from crest.cli.console import results
-from crest.cli.options import Model, TargetOption, ToolchainOption, read_model
+from crest.cli.options import (
+    CompilerOption,
+    FlagsOption,
+    LoweringChoice,
+    LoweringOption,
+    Model,
+    TargetOption,
+    build_options,
+    read_model,
+)
 from crest.compiler.project import write_c_project
 from crest.errors import OutputError
 from crest.pricing import Conditions, Pricing, Reserve
@@ -27,7 +36,9 @@ def compile_model(
     target: TargetOption,
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the C project.")] = Path("out"),
     elf: Annotated[bool, typer.Option("--elf", help="Also write the measuring firmware, firmware.elf.")] = False,
-    toolchain: Annotated[ToolchainOption, typer.Option(help="Compiler.")] = ToolchainOption.zig,
+    toolchain: CompilerOption = "zig",
+    cflags: FlagsOption = "",
+    lowering: LoweringChoice = LoweringOption.optimized,
 ) -> None:
     """Turn a .tflite into a self-contained C project.
 
@@ -35,7 +46,7 @@ def compile_model(
     """
     board = load_target(target)
     conditions = Conditions(board, Continuous(), Reserve(), max(board.clock_mhz))
-    pricing = Pricing(conditions, EmulatedBackend(), toolchain.value)
+    pricing = Pricing(conditions, EmulatedBackend(), build_options(toolchain, cflags, lowering))
     program = pricing.build(read_model(model))
     try:
         write_c_project(program, pricing.toolchain, output)

@@ -10,7 +10,16 @@ import typer
 
 from crest.backends.emulated import EmulatedBackend
 from crest.cli.console import results, write_output
-from crest.cli.options import Model, TargetOption, ToolchainOption, read_model
+from crest.cli.options import (
+    CompilerOption,
+    FlagsOption,
+    LoweringChoice,
+    LoweringOption,
+    Model,
+    TargetOption,
+    build_options,
+    read_model,
+)
 from crest.energy import load_energy_model
 from crest.errors import AssetError
 from crest.measurement import Measurement
@@ -48,7 +57,9 @@ def measure(
     ),
     period_ms: Annotated[float, typer.Option(min=0.001, max=1e9, help="Period of the cadenced schedule.")] = 200.0,
     sleep: Annotated[SleepOption, typer.Option(help="State between two inferences.")] = SleepOption.deep,
-    toolchain: Annotated[ToolchainOption, typer.Option(help="Compiler.")] = ToolchainOption.zig,
+    toolchain: CompilerOption = "zig",
+    cflags: FlagsOption = "",
+    lowering: LoweringChoice = LoweringOption.optimized,
     engine: Annotated[str, typer.Option(help="Emulator that runs the firmware.")] = "unicorn",
     battery_mah: Annotated[float, typer.Option(min=0.001, help="Battery for the battery life.")] = 220.0,
     reserve_ram_bytes: Annotated[int, typer.Option(min=0, help="RAM kept for the application.")] = 0,
@@ -65,7 +76,8 @@ def measure(
     if schedule is ScheduleOption.cadenced:
         when = Cadenced(period_ms=period_ms, sleep="deep_sleep" if sleep is SleepOption.deep else "sleep")
     reserve = Reserve(ram_bytes=reserve_ram_bytes, flash_bytes=reserve_flash_bytes)
-    pricing = Pricing(Conditions(board, when, reserve, max(board.clock_mhz)), EmulatedBackend(engine), toolchain.value)
+    conditions = Conditions(board, when, reserve, max(board.clock_mhz))
+    pricing = Pricing(conditions, EmulatedBackend(engine), build_options(toolchain, cflags, lowering))
     measurement = pricing.price(pricing.run(pricing.build(graph)))
     if json_file is not None:
         write_output(json_file, measurement.model_dump_json(indent=2) + "\n")

@@ -16,19 +16,21 @@ from elftools.elf.elffile import ELFFile
 
 from crest.assets import asset_path
 from crest.compiler import linker
+from crest.compiler.cost import Cost, core_cost
 from crest.compiler.emit import Sources, emit
-from crest.compiler.graph import Graph
+from crest.compiler.graph import INTEGER_RANGES, Graph
 from crest.compiler.host import HostModel
 from crest.compiler.kernel_call import KernelCall
 from crest.compiler.lowering import lower
 from crest.compiler.memory import ArenaPlan, plan_arena
-from crest.compiler.passes import PassRecord, run_passes
+from crest.compiler.ordering import lag_bytes, reorder, scratch_bytes
+from crest.compiler.passes import PassRecord, PassSet, run_passes
 from crest.compiler.program import GoldenPair, Program, ProgramLayer
 from crest.compiler.stack import stack_bound_bytes
-from crest.compiler.toolchain import Toolchain
+from crest.compiler.toolchain import MEASURE, Toolchain
 from crest.errors import CapacityError
 from crest.measurement import MemoryReport
-from crest.targets import Target
+from crest.targets import CoreName, Target
 
 GOLDEN_PAIRS = 4
 
@@ -50,13 +52,27 @@ class Lowered:
         return emit(self.graph, self.calls, self.arena, self.model_id)
 
 
-def lower_graph(imported: Graph) -> Lowered:
-    """Run the passes, choose the kernels and plan the memory."""
-    graph, removed = run_passes(imported)
-    calls = tuple(lower(graph, op) for op in graph.operators)
-    scratch = {p: call.scratch_bytes for p, call in enumerate(calls) if call is not None and call.scratch_bytes}
-    arena = plan_arena(graph, scratch)
-    model_id = _content_hash(imported).digest()[:8]
+def lower_graph(
+    imported: Graph, core: CoreName = "cortex-m4", cost: Cost | None = None, passes: PassSet = "optimized"
+) -> Lowered:
+    """Run the passes, choose the kernels and plan the memory.
+
+    Args:
+        imported: from ``import_tflite``.
+        core: whose instructions the kernels may use; the host runs the kernels of every core.
+        cost: decides between kernels of a layer; by default the core's own table.
+        passes: which graph passes run.
+    """
+    graph, removed = run_passes(imported, passes)
+    cost = cost or core_cost(core)
+    calls = tuple(lower(graph, op, core, cost) for op in graph.operators)
+    lags: dict[int, int] = {}
+    if passes != "plain":
+        graph, calls, moved = reorder(graph, calls)
+        removed = (*removed, PassRecord("reorder", tuple(moved)))
+        lags = lag_bytes(calls)
+    arena = plan_arena(graph, scratch_bytes(calls), lags)
+    model_id = _content_hash(graph).digest()[:8]
     return Lowered(imported, graph, removed, calls, arena, model_id)
 
 
@@ -151,14 +167,13 @@ def _build_elf(lowered: Lowered, target: Target, toolchain: Toolchain) -> bytes:
         objects.append(toolchain.compile_cached(path, [runtime, kernels]))
     with tempfile.TemporaryDirectory(prefix="crest-build-") as scratch:
         folder = Path(scratch)
-        lowered.sources.write(folder)
-        for name in ("model", "harness_io"):
-            objects.append(folder / f"{name}.o")
-            toolchain.compile(folder / f"{name}.c", objects[-1], [folder, kernels, runtime], ["CREST_MEASURE"])
+        sources = lowered.sources.write(folder)
         script = folder / "target.ld"
-        harness = [path.name for path in objects if path.name.startswith("harness_")]
+        names = [*(path.name for path in objects), *(f"{path.stem}.o" for path in sources)]
+        harness = [name for name in names if name.startswith("harness_")]
         script.write_text(linker.linker_script(target, harness), encoding="utf-8")
-        toolchain.link(objects, folder / "firmware.elf", script)
+        include = [folder, kernels, runtime]
+        toolchain.build(sources, objects, folder / "firmware.elf", include, MEASURE, script)
         return (folder / "firmware.elf").read_bytes()
 
 
@@ -197,8 +212,9 @@ def _golden_pairs(lowered: Lowered, seed: int) -> tuple[GoldenPair, ...]:
         parts = []
         for index in lowered.graph.inputs:
             tensor = lowered.graph.tensors[index]
-            if tensor.dtype == "int8":
-                parts.append(rng.integers(-128, 128, tensor.elements, dtype=np.int8).tobytes())
+            if tensor.dtype in INTEGER_RANGES:
+                low, high = INTEGER_RANGES[tensor.dtype]
+                parts.append(rng.integers(low, high + 1, tensor.elements, dtype=tensor.dtype).tobytes())
             else:
                 parts.append(rng.standard_normal(tensor.elements).astype(np.float32).tobytes())
         inputs.append(b"".join(parts))

@@ -27,10 +27,11 @@ class Sources:
     model: str
     harness_io: str
 
-    def write(self, folder: Path) -> None:
-        """Write ``model.h``, ``model.c`` and ``harness_io.c`` into a folder."""
+    def write(self, folder: Path) -> tuple[Path, ...]:
+        """Write ``model.h``, ``model.c`` and ``harness_io.c`` into a folder; returns what is to be compiled."""
         for name, text in (("model.h", self.header), ("model.c", self.model), ("harness_io.c", self.harness_io)):
             (folder / name).write_text(text, encoding="utf-8")
+        return folder / "model.c", folder / "harness_io.c"
 
 
 def emit(graph: Graph, calls: Sequence[KernelCall | None], plan: ArenaPlan, model_id: bytes) -> Sources:
@@ -49,6 +50,7 @@ def _header(graph: Graph, plan: ArenaPlan) -> str:
     lines = [
         _LICENCE, "#ifndef MODEL_H", "#define MODEL_H", "", "#include <stdint.h>", "",
         f"#define MODEL_ARENA_BYTES {plan.size_bytes}", "",
+        "/* Kernels may read up to 3 bytes behind it, whatever lies there: keep it off the end of a memory. */",
         "extern uint8_t model_arena[MODEL_ARENA_BYTES];", "",
     ]  # fmt: skip
     for role, indices in (("input", graph.inputs), ("output", graph.outputs)):

@@ -7,14 +7,17 @@ Source of the arithmetic: tensorflow/lite/kernels/internal/quantization_util (Qu
 from __future__ import annotations
 
 import math
-from typing import Final
+from typing import Final, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from crest.errors import ModelError
 
+Integers = TypeVar("Integers", int, NDArray[np.int64])
+
 INT8_MIN, INT8_MAX = -128, 127
+INT16_MIN, INT16_MAX = -32768, 32767
 _FLOAT_MAX: Final = float(np.finfo(np.float32).max)
 
 
@@ -41,30 +44,51 @@ def quantize_multiplier(real: float) -> tuple[int, int]:
     return multiplier, shift
 
 
-def requantize(values: NDArray[np.int64], multiplier: int, shift: int) -> NDArray[np.int64]:
+def requantize(values: Integers, multiplier: int, shift: int) -> Integers:
     """``values * multiplier * 2**(shift - 31)``, rounded as TFLM does: behind the product and behind the shift."""
     # What is shifted out to the left is lost, as in 32-bit registers.
     shifted = ((values << max(shift, 0)) + (1 << 31)) % (1 << 32) - (1 << 31)
     return rounding_shift_right((shifted * multiplier + (1 << 30)) >> 31, max(-shift, 0))
 
 
-def rounding_shift_right(values: NDArray[np.int64], exponent: int) -> NDArray[np.int64]:
+def rounding_shift_right(values: Integers, exponent: int) -> Integers:
     """``values / 2**exponent``, halves away from zero."""
-    half = (1 << exponent) >> 1
-    rounded: NDArray[np.int64] = (values + half - ((values < 0) & (exponent > 0))) >> exponent
-    return rounded
+    if exponent == 0:
+        return values
+    return (values + (1 << (exponent - 1)) - (values < 0)) >> exponent
+
+
+def reduced_multiplier(multiplier: int) -> int:
+    """The 15 bits that TFLM keeps of a multiplier where it scales a sum of 64 bits."""
+    return 0x7FFF if multiplier >= 0x7FFF0000 else (multiplier + (1 << 15)) >> 16
+
+
+def requantize_wide(value: int, multiplier: int, shift: int) -> int:
+    """A sum of 64 bits times a reduced multiplier, rounded once, halves towards plus infinity, and cut to 32 bits."""
+    wide = value * reduced_multiplier(multiplier) << max(shift - 15, 0)
+    right = max(15 - shift, 0)
+    return (((wide + ((1 << right) >> 1)) >> right) + (1 << 31)) % (1 << 32) - (1 << 31)
 
 
 def activation_range_int8(activation: str, scale: float, zero_point: int) -> tuple[int, int]:
     """Clamping bounds of a fused activation on an int8 output."""
+    return _activation_range(activation, scale, zero_point, (INT8_MIN, INT8_MAX))
+
+
+def activation_range_int16(activation: str, scale: float) -> tuple[int, int]:
+    """Clamping bounds of a fused activation on an int16 output, whose zero point is 0."""
+    return _activation_range(activation, scale, 0, (INT16_MIN, INT16_MAX))
+
+
+def _activation_range(activation: str, scale: float, zero_point: int, limits: tuple[int, int]) -> tuple[int, int]:
     low, high = activation_range_float(activation)
 
     def quantized(value: float) -> int:
         return zero_point + round_half_away(float(np.float32(value) / np.float32(scale)))
 
     return (
-        max(INT8_MIN, quantized(low)) if low > -_FLOAT_MAX else INT8_MIN,
-        min(INT8_MAX, quantized(high)) if high < _FLOAT_MAX else INT8_MAX,
+        max(limits[0], quantized(low)) if low > -_FLOAT_MAX else limits[0],
+        min(limits[1], quantized(high)) if high < _FLOAT_MAX else limits[1],
     )
 
 

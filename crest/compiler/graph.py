@@ -11,8 +11,11 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-DType = Literal["int8", "int32", "float32"]
-ELEMENT_BYTES: Mapping[str, int] = {"int8": 1, "int32": 4, "float32": 4}
+DType = Literal["int8", "int16", "int32", "int64", "float32"]
+ELEMENT_BYTES: Mapping[str, int] = {"int8": 1, "int16": 2, "int32": 4, "int64": 8, "float32": 4}
+# Types of quantized activations, and what they hold.
+INTEGER_RANGES: Mapping[str, tuple[int, int]] = {"int8": (-128, 127), "int16": (-32768, 32767)}
+ACTIVATION_TYPES = (*INTEGER_RANGES, "float32")
 
 
 @dataclass(frozen=True)
@@ -62,6 +65,13 @@ def output_channels(kind: str, filters: Tensor) -> int:
     return filters.shape[3 if kind == "DEPTHWISE_CONV_2D" else 0]
 
 
+def requantization_factors(source: Tensor, filters: Tensor, out: Tensor, units: int) -> list[float]:
+    """By output channel, the real number that brings a sum of products to the scale of the output."""
+    assert filters.quantization is not None
+    scales = filters.quantization.scale
+    return [source.scale * scale / out.scale for scale in (scales if len(scales) == units else scales * units)]
+
+
 @dataclass(frozen=True)
 class Operator:
     """One operator: indices of its tensors (-1 for an absent optional input) and its attributes."""
@@ -98,6 +108,10 @@ class Graph:
     def consumers(self, index: int) -> list[int]:
         """Positions of the operators that read a tensor."""
         return [position for position, op in enumerate(self.operators) if index in op.inputs]
+
+    def activations(self, op: Operator) -> list[int]:
+        """The inputs of an operator that are no constants."""
+        return [index for index in op.inputs if index >= 0 and self.tensors[index].data is None]
 
     def topology(self) -> str:
         """Operators, shapes and types as canonical JSON: no names, no weights, no scales."""

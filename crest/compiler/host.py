@@ -14,11 +14,9 @@ from numpy.typing import NDArray
 
 from crest.assets import asset_path
 from crest.compiler.emit import Sources
-from crest.compiler.graph import Graph, Tensor
-from crest.compiler.toolchain import host_toolchain
+from crest.compiler.graph import INTEGER_RANGES, Graph, Tensor
+from crest.compiler.toolchain import MEASURE, host_toolchain
 from crest.errors import ModelError
-
-_MEASURE = ("CREST_MEASURE",)
 
 
 class HostModel:
@@ -92,7 +90,7 @@ def quantize(values: NDArray[np.float32], tensor: Tensor) -> NDArray[Any]:
     if tensor.dtype == "float32":
         return values.astype(np.float32)
     scaled = np.round(values / np.float32(tensor.scale)) + tensor.zero_point
-    clipped: NDArray[Any] = np.clip(scaled, -128, 127).astype(np.int8)
+    clipped: NDArray[Any] = np.clip(scaled, *INTEGER_RANGES[tensor.dtype]).astype(tensor.dtype)
     return clipped
 
 
@@ -109,10 +107,6 @@ def _build(sources: Sources, folder: Path) -> Path:
     kernels, runtime = asset_path("firmware", "nn"), asset_path("firmware", "runtime")
     objects = [toolchain.compile_cached(path, [kernels]) for path in sorted(kernels.glob("*.c"))]
     objects.append(toolchain.compile_cached(asset_path("firmware", "host") / "evaluate.c", [runtime, kernels]))
-    sources.write(folder)
-    for name in ("model", "harness_io"):
-        objects.append(folder / f"{name}.o")
-        toolchain.compile(folder / f"{name}.c", objects[-1], [folder, kernels, runtime], _MEASURE)
     library = folder / "model.so"
-    toolchain.link(objects, library)
+    toolchain.build(sources.write(folder), objects, library, [folder, kernels, runtime], MEASURE)
     return library

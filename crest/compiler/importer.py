@@ -9,7 +9,7 @@ import numpy as np
 import tflite
 from numpy.typing import NDArray
 
-from crest.compiler.graph import DType, Graph, Operator, Quantization, Tensor
+from crest.compiler.graph import ACTIVATION_TYPES, DType, Graph, Operator, Quantization, Tensor
 from crest.compiler.operators import READERS, Reader, supported_operators
 from crest.errors import ModelError
 
@@ -19,9 +19,12 @@ _SCALE_MIN: Final = 1e-30
 _SCALE_MAX: Final = 1e30
 _DTYPES: Final[dict[int, tuple[DType, str]]] = {
     tflite.TensorType.INT8: ("int8", "<i1"),
+    tflite.TensorType.INT16: ("int16", "<i2"),
     tflite.TensorType.INT32: ("int32", "<i4"),
+    tflite.TensorType.INT64: ("int64", "<i8"),
     tflite.TensorType.FLOAT32: ("float32", "<f4"),
 }
+_SUPPORTED_TYPES: Final = ", ".join(name for name, _ in _DTYPES.values())
 _BUILTIN_NAMES: Final = {value: name for name, value in vars(tflite.BuiltinOperator).items() if isinstance(value, int)}
 
 
@@ -67,7 +70,7 @@ class _Importer:
         name = (raw.Name() or b"").decode("utf-8", "replace")
         where = f"{self.name}: tensor {index} ({name})"
         if raw.Type() not in _DTYPES:
-            raise ModelError(f"{where}: type {_type_name(raw.Type())} is not supported (int8, int32, float32 are)")
+            raise ModelError(f"{where}: type {_type_name(raw.Type())} is not supported ({_SUPPORTED_TYPES} are)")
         dtype, code = _DTYPES[raw.Type()]
         shape = tuple(int(d) for d in raw.ShapeAsNumpy()) if raw.ShapeLength() else ()
         if any(dimension <= 0 for dimension in shape) or int(np.prod(shape, dtype=object)) > MAX_ELEMENTS:
@@ -123,8 +126,10 @@ class _Importer:
         for index in (*inputs, *outputs):
             if not 0 <= index < len(tensors):
                 raise ModelError(f"{self.name}: input or output refers to tensor {index}, which does not exist")
-            if tensors[index].data is not None or tensors[index].dtype == "int32":
-                raise ModelError(f"{self.name}: input or output {index} is a constant, or neither int8 nor float32")
+            if tensors[index].data is not None or tensors[index].dtype not in ACTIVATION_TYPES:
+                raise ModelError(
+                    f"{self.name}: input or output {index} is a constant, or none of {', '.join(ACTIVATION_TYPES)}"
+                )
         known = set(inputs) | {i for i, tensor in enumerate(tensors) if tensor.data is not None}
         for position, op in enumerate(operators):
             missing = [i for i in op.inputs if i >= 0 and i not in known]
@@ -168,4 +173,6 @@ def _quantization(raw: Any, where: str) -> Quantization | None:
     sane = all(_SCALE_MIN <= s <= _SCALE_MAX for s in scale) and all(-128 <= z <= 127 for z in zero_point)
     if raw.Type() == tflite.TensorType.INT8 and not (sane and len(zero_point) == len(scale)):
         raise ModelError(f"{where}: quantization is malformed")
+    if raw.Type() == tflite.TensorType.INT16 and not (sane and len(scale) == 1 and zero_point == (0,)):
+        raise ModelError(f"{where}: int16 needs one scale, and zero point 0")
     return Quantization(scale, zero_point, int(params.QuantizedDimension()))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from crest.compiler.graph import Graph, Operator, Tensor
 
-C_TYPES: Mapping[str, str] = {"int8": "int8_t", "int32": "int32_t", "float32": "float"}
+C_TYPES: Mapping[str, str] = {"int8": "int8_t", "int16": "int16_t", "int32": "int32_t", "float32": "float"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,6 +43,9 @@ class KernelCall:
             ``{params}`` for the address of the parameters, ``{suffix}`` for a constant of this call.
         params: C type and designated initialisers (``@suffix`` refers to a constant of this call).
         weight_bytes: bytes of weights and biases among the constants.
+        work: how often the kernel does what its cost consists of; the names are those of the cost table.
+        lag_bytes: by how much the output must start before the first input where both share memory; None where
+            they must not.
         repeats: how many times it is called, for equal parts of ``{in0}`` and ``{out}`` that follow each other.
     """
 
@@ -52,6 +55,8 @@ class KernelCall:
     constants: tuple[Constant, ...] = ()
     scratch_bytes: int = 0
     weight_bytes: int = 0
+    work: Mapping[str, int] = field(default_factory=dict)
+    lag_bytes: int | None = None
     repeats: int = 1
 
 
@@ -69,6 +74,12 @@ def window_fields(
         "dilation_h": attributes["dilation"][0], "dilation_w": attributes["dilation"][1],
         "pad_top": top, "pad_left": left,
     }  # fmt: skip
+
+
+def dense_window(units: int, depth: int) -> dict[str, int]:
+    """Initialisers of ``crest_window`` for a dense layer, which is a convolution of one position."""
+    names = ("in_h", "in_w", "out_h", "out_w", "k_h", "k_w", "stride_h", "stride_w", "dilation_h", "dilation_w")
+    return {**dict.fromkeys(names, 1), "in_c": depth, "out_c": units, "pad_top": 0, "pad_left": 0}
 
 
 def c_float(value: float) -> str:

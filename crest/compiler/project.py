@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from pathlib import Path
 
 from crest.assets import asset_path
+from crest.compiler.arena_plot import arena_svg
 from crest.compiler.program import Program
 from crest.compiler.toolchain import Toolchain
 
@@ -42,12 +44,14 @@ path.
 |---|---|
 | weights and biases (flash) | {weights} |
 | code and tables (flash) | {code} |
-| arena (RAM) | {arena} |
+| arena (RAM); no plan needs less than {bound} | {arena} |
 | other static RAM | {static} |
 | stack of `model_run` | {stack} |
 
 Built for {target} with {toolchain}. The arena is the array `model_arena`; place its section `.bss.model_arena` where
 you like.
+
+![Which tensor lies where in the arena, operator by operator](arena.svg)
 """
 
 
@@ -59,9 +63,11 @@ def write_c_project(program: Program, toolchain: Toolchain, folder: Path) -> Non
         shutil.copyfile(path, kernels / path.name)
     (folder / "model.h").write_text(program.sources.header, encoding="utf-8")
     (folder / "model.c").write_text(program.sources.model, encoding="utf-8")
-    portable = [flag for flag in toolchain.flags if flag.startswith(("-O", "-f", "-std"))]
+    portable = [flag for flag in toolchain.flags if flag.startswith(("-O", "-f", "-std")) or flag in toolchain.cflags]
     cmake = _CMAKE.format(
-        toolchain=program.toolchain, flags=" ".join(toolchain.flags), portable_flags=" ".join(portable)
+        toolchain=program.toolchain,
+        flags=" ".join(toolchain.flags),
+        portable_flags=" ".join(map(_cmake_argument, portable)),
     )
     (folder / "CMakeLists.txt").write_text(cmake, encoding="utf-8")
     memory = program.memory
@@ -72,7 +78,14 @@ def write_c_project(program: Program, toolchain: Toolchain, folder: Path) -> Non
         weights=memory.weights_bytes,
         code=memory.code_bytes,
         arena=memory.arena_bytes,
+        bound=memory.arena_lower_bound_bytes,
         static=memory.static_ram_bytes,
         stack=memory.stack_bytes,
     )
+    (folder / "arena.svg").write_text(arena_svg(program.arena, program.graph), encoding="utf-8")
     (folder / "README.md").write_text(readme, encoding="utf-8")
+
+
+def _cmake_argument(flag: str) -> str:
+    """A flag as CMake takes it literally."""
+    return flag if re.fullmatch(r"[\w.,:=+/-]+", flag) else f"[==[{flag}]==]"

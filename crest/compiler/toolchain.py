@@ -1,4 +1,4 @@
-"""Cross-compilers: zig (from its wheel, the default) and arm-none-eabi-gcc, behind one contract.
+"""Cross-compilers: zig (from its wheel, the default) and GCC for Arm, with flags of the user's, behind one contract.
 
 Their identity is part of every measurement; objects that do not depend on the candidate are compiled once and cached.
 """
@@ -9,24 +9,29 @@ import hashlib
 import importlib.metadata
 import importlib.util
 import os
+import re
 import shutil
 import subprocess
 import tempfile
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final
 
 from crest.assets import cache_dir
 from crest.errors import CapacityError, ToolchainError
 from crest.targets import Target
 
-ToolchainName = Literal["zig", "gcc"]
 COMPILE_TIMEOUT_S: Final = 300
+# What generated code is compiled with where its layers are to be told apart.
+MEASURE: Final = ("CREST_MEASURE",)
 _COMMON: Final = (
     "-std=c11", "-O2", "-g0", "-ffunction-sections", "-fdata-sections", "-fno-common", "-fomit-frame-pointer",
-    "-ffp-contract=off", "-Wall", "-Wextra", "-Werror",
+    "-ffp-contract=off", "-Wall", "-Wextra",
 )  # fmt: skip
+# They would stop the compiler early, or hide the layers or the memory of the firmware from what measures it.
+_REFUSED_FLAGS: Final = re.compile(r"-(c|S|E|M.*|o.*|x.*|pg|p|flto.*|fwhole-program|fprofile.*|fsanitize.*)")
 _ZIG_CPU: Final = {
     ("cortex-m0plus", "none"): ("eabi", "cortex_m0plus"),
     ("cortex-m4", "none"): ("eabi", "cortex_m4"),
@@ -42,15 +47,43 @@ _GCC_FPU: Final = {
 }
 
 
+@dataclass(frozen=True)
+class CompilerChoice:
+    """Which compiler builds the firmware, and what it is told beyond our own flags.
+
+    Attributes:
+        cc: ``zig``, ``gcc`` (arm-none-eabi-gcc), or the command of a GCC for Arm.
+        cflags: come behind our own flags, so that they win.
+    """
+
+    cc: str = "zig"
+    cflags: tuple[str, ...] = ()
+
+
 class Toolchain:
-    """A C compiler for one machine: compiles and links without a shell."""
+    """A C compiler for one machine: compiles and links without a shell.
 
-    name: str
-    identity: str
+    Attributes:
+        identity: what measurements name: compiler, version and ``cflags``.
+        flags: of every compilation, with ``cflags`` in it.
+        cflags: those of the user's.
+    """
 
-    def __init__(self, command: Sequence[str], flags: Sequence[str], link_flags: Sequence[str]) -> None:
+    def __init__(
+        self,
+        name: str,
+        version: str,
+        command: Sequence[str],
+        machine: Sequence[str],
+        link_flags: Sequence[str],
+        cflags: Sequence[str] = (),
+    ) -> None:
+        self.name = name
+        self.identity = " ".join([f"{name} {version}", *cflags])
+        self.cflags = tuple(cflags)
         self._command = tuple(command)
-        self.flags = (*_COMMON, *flags)
+        # Warnings of flags that we did not choose are no fault. Debug sections would hold paths of this machine.
+        self.flags = (*_COMMON, *machine, *(cflags or ("-Werror",)), "-g0")
         self.link_flags = tuple(link_flags)
 
     def compile(self, source: Path, output: Path, include: Sequence[Path], defines: Sequence[str] = ()) -> None:
@@ -72,33 +105,63 @@ class Toolchain:
                 fresh.replace(kept)
         return kept
 
+    def build(
+        self,
+        sources: Sequence[Path],
+        objects: Sequence[Path],
+        output: Path,
+        include: Sequence[Path],
+        defines: Sequence[str] = (),
+        script: Path | None = None,
+    ) -> None:
+        """Compile what belongs to one candidate and link it with objects that do not.
+
+        Args:
+            sources: C files; each object carries the name of its file, by which a linker script can tell it.
+            objects: from ``compile_cached``.
+            output: the firmware, or, without a script, a shared library of the host; intermediate files lie beside it.
+            include: folders of headers.
+            defines: preprocessor definitions.
+            script: linker script of the target.
+        """
+        fresh = [output.parent / f"{source.stem}.o" for source in sources]
+        for source, compiled in zip(sources, fresh, strict=True):
+            self.compile(source, compiled, include, defines)
+        self.link([*objects, *fresh], output, script)
+
     def link(self, objects: Sequence[Path], output: Path, script: Path | None = None) -> None:
         """Link objects; with a script for a target, without one to a shared library of the host."""
-        placed = ["-T", str(script)] if script else []
-        self._run([*self.flags, *map(str, objects), *self.link_flags, *placed, "-o", str(output)])
+        # Nothing is optimized here; zig takes -Os as a wish to lose the symbols, by which layers are found.
+        flags = [flag for flag in self.flags if flag not in self.cflags or not flag.startswith("-O")]
+        self._run([*flags, *map(str, objects), *self._link_arguments(script), "-o", str(output)])
 
-    def _run(self, arguments: list[str]) -> None:
+    def _link_arguments(self, script: Path | None) -> list[str]:
+        return [*self.link_flags, *(["-T", str(script)] if script else [])]
+
+    def _run(self, arguments: list[str], environment: Mapping[str, str] | None = None) -> None:
         command = [*self._command, *arguments]
         try:
             done = subprocess.run(
-                command, capture_output=True, text=True, timeout=COMPILE_TIMEOUT_S, env=self._environment(), check=False
+                command,
+                capture_output=True,
+                text=True,
+                timeout=COMPILE_TIMEOUT_S,
+                env={**os.environ, **self._environment(), **(environment or {})},
+                check=False,
             )
         except FileNotFoundError as exc:
-            raise ToolchainError(f"{self.name}: {exc.filename} is not installed", hint=_HINTS[self.name]) from exc
+            raise ToolchainError(f"{self.name}: {exc.filename} is not installed", hint=_GCC_HINT) from exc
         except subprocess.TimeoutExpired as exc:
             raise ToolchainError(f"{self.name}: no answer within {COMPILE_TIMEOUT_S} s") from exc
         if done.returncode != 0:
             raise _failure(self.name, done.stderr)
 
     def _environment(self) -> Mapping[str, str]:
-        zig_cache = str(cache_dir("zig"))
-        return {**os.environ, "ZIG_GLOBAL_CACHE_DIR": zig_cache, "ZIG_LOCAL_CACHE_DIR": zig_cache}
+        return {}
 
 
-_HINTS: Final = {
-    "zig": "pip install ziglang==0.17.1",
-    "gcc": "install arm-none-eabi-gcc with newlib and put it on PATH, or say `toolchain: zig`",
-}
+_ZIG_HINT: Final = "pip install ziglang==0.17.1"
+_GCC_HINT: Final = "install arm-none-eabi-gcc with newlib and put it on PATH, or say `toolchain: zig`"
 
 
 def _failure(name: str, stderr: str) -> ToolchainError | CapacityError:
@@ -110,61 +173,84 @@ def _failure(name: str, stderr: str) -> ToolchainError | CapacityError:
     return ToolchainError(f"{name} failed: {stderr.strip()[-2000:] or 'no message'}")
 
 
-def target_toolchain(name: ToolchainName, target: Target) -> Toolchain:
-    """The cross-compiler of that name, set up for the core of a target.
+def target_toolchain(cc: str, target: Target, cflags: Sequence[str] = ()) -> Toolchain:
+    """The cross-compiler of a ``CompilerChoice``, set up for the core of a target.
 
     Raises:
-        ToolchainError: it is not installed.
+        ToolchainError: it is not installed, is no compiler for Arm, or a flag would spoil the measurement.
     """
-    return _Zig.for_target(target) if name == "zig" else _Gcc.for_target(target)
+    for flag in cflags:
+        if _REFUSED_FLAGS.fullmatch(flag) or not flag.isprintable():
+            raise ToolchainError(
+                f"{cc}: the flag {flag!r} is not possible here",
+                hint="the firmware is compiled file by file and measured layer by layer",
+            )
+    return _zig_for(target, cflags) if cc == "zig" else _gcc_for(target, cc, cflags)
 
 
 def host_toolchain() -> Toolchain:
     """A compiler for shared libraries on this machine."""
     # Symbols of the C library are left to the process that loads the library.
-    return _Zig([*_zig_command(), "cc"], ["-fPIC", "-fno-sanitize=all"], ["-shared", "-nostdlib"])
+    link = ["-shared", "-nostdlib"]
+    return _Zig("zig", _zig_version(), [*_zig_command(), "cc"], ["-fPIC", "-fno-sanitize=all"], link)
 
 
 class _Zig(Toolchain):
-    name = "zig"
+    def build(
+        self,
+        sources: Sequence[Path],
+        objects: Sequence[Path],
+        output: Path,
+        include: Sequence[Path],
+        defines: Sequence[str] = (),
+        script: Path | None = None,
+    ) -> None:
+        """All in one process, with a cache that goes with the folder: nobody compiles the same candidate again."""
+        if any(flag.startswith("-O") for flag in self.cflags):
+            # See ``link``.
+            super().build(sources, objects, output, include, defines, script)
+            return
+        arguments = [*(f"-D{define}" for define in defines), *(f"-I{path}" for path in include)]
+        arguments += [*map(str, (*objects, *sources)), *self._link_arguments(script), "-o", str(output)]
+        self._run([*self.flags, *arguments], {"ZIG_LOCAL_CACHE_DIR": str(output.parent / "zig")})
 
-    def __init__(self, command: Sequence[str], flags: Sequence[str], link_flags: Sequence[str]) -> None:
-        super().__init__(command, flags, link_flags)
-        self.identity = f"zig {_zig_version()}"
-
-    @classmethod
-    def for_target(cls, target: Target) -> Toolchain:
-        abi, cpu = _ZIG_CPU[target.core, target.fpu]
-        # -fhosted: freestanding code turns every 4-byte memcpy into a call.
-        flags = ["-target", f"thumb-freestanding-{abi}", f"-mcpu={cpu}", "-fhosted", "-fno-sanitize=all"]
-        link = ["-Wl,--gc-sections", "-Wl,-e,Reset_Handler", "-Wl,-z,max-page-size=16"]
-        return cls([*_zig_command(), "cc"], flags, link)
+    def _environment(self) -> Mapping[str, str]:
+        zig_cache = str(cache_dir("zig"))
+        return {"ZIG_GLOBAL_CACHE_DIR": zig_cache, "ZIG_LOCAL_CACHE_DIR": zig_cache}
 
 
-class _Gcc(Toolchain):
-    name = "gcc"
+def _zig_for(target: Target, cflags: Sequence[str]) -> Toolchain:
+    abi, cpu = _ZIG_CPU[target.core, target.fpu]
+    # -fhosted: freestanding code turns every 4-byte memcpy into a call.
+    machine = ["-target", f"thumb-freestanding-{abi}", f"-mcpu={cpu}", "-fhosted", "-fno-sanitize=all"]
+    link = ["-Wl,--gc-sections", "-Wl,-e,Reset_Handler", "-Wl,-z,max-page-size=16"]
+    return _Zig("zig", _zig_version(), [*_zig_command(), "cc"], machine, link, cflags)
 
-    def __init__(self, command: Sequence[str], flags: Sequence[str], link_flags: Sequence[str]) -> None:
-        super().__init__(command, flags, link_flags)
-        self.identity = f"arm-none-eabi-gcc {_gcc_version(self._command[0])}"
 
-    @classmethod
-    def for_target(cls, target: Target) -> Toolchain:
-        compiler = shutil.which("arm-none-eabi-gcc")
-        if compiler is None:
-            raise ToolchainError("gcc: arm-none-eabi-gcc is not on PATH", hint=_HINTS["gcc"])
-        fpu = _GCC_FPU.get((target.core, target.fpu))
-        abi = ["-mfloat-abi=hard", f"-mfpu={fpu}"] if fpu else ["-mfloat-abi=soft"]
-        flags = [f"-mcpu={target.core}", "-mthumb", *abi]
-        link = ["-nostartfiles", "--specs=nano.specs", "-Wl,--gc-sections", "-Wl,-e,Reset_Handler"]
-        return cls([compiler], flags, link)
+def _gcc_for(target: Target, cc: str, cflags: Sequence[str]) -> Toolchain:
+    command = "arm-none-eabi-gcc" if cc == "gcc" else str(Path(cc).expanduser())
+    compiler = shutil.which(command)
+    if compiler is None:
+        problem = "cannot be run" if "/" in command else "is not on PATH"
+        raise ToolchainError(f"{cc}: {command} {problem}", hint=_GCC_HINT)
+    machine_name, version = (_answer(compiler, option) for option in ("-dumpmachine", "-dumpfullversion"))
+    if not machine_name.startswith("arm") or not re.fullmatch(r"\d+(\.\d+)+", version):
+        raise ToolchainError(
+            f"{cc}: is no GCC for Arm (-dumpmachine says {machine_name or 'nothing'!r})",
+            hint="name an arm-none-eabi-gcc, or say `cc: zig`",
+        )
+    fpu = _GCC_FPU.get((target.core, target.fpu))
+    abi = ["-mfloat-abi=hard", f"-mfpu={fpu}"] if fpu else ["-mfloat-abi=soft"]
+    machine = [f"-mcpu={target.core}", "-mthumb", *abi]
+    link = ["-nostartfiles", "--specs=nano.specs", "-Wl,--gc-sections", "-Wl,-e,Reset_Handler"]
+    return Toolchain(Path(command).name, version, [compiler], machine, link, cflags)
 
 
 @cache
 def _zig_command() -> tuple[str, ...]:
     spec = importlib.util.find_spec("ziglang")
     if spec is None or spec.origin is None:
-        raise ToolchainError("zig: the ziglang wheel is not installed", hint=_HINTS["zig"])
+        raise ToolchainError("zig: the ziglang wheel is not installed", hint=_ZIG_HINT)
     return (str(Path(spec.origin).parent / ("zig.exe" if os.name == "nt" else "zig")),)
 
 
@@ -174,6 +260,10 @@ def _zig_version() -> str:
 
 
 @cache
-def _gcc_version(compiler: str) -> str:
-    done = subprocess.run([compiler, "-dumpfullversion"], capture_output=True, text=True, timeout=30, check=False)
-    return done.stdout.strip() or "unknown"
+def _answer(compiler: str, option: str) -> str:
+    """What a compiler says about itself; nothing where it does not know the question."""
+    try:
+        done = subprocess.run([compiler, option], capture_output=True, text=True, timeout=30, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return done.stdout.strip() if done.returncode == 0 else ""

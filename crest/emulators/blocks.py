@@ -126,6 +126,12 @@ def classify(mnemonic: str) -> str:
     return "fp" if base.startswith("v") else "sys"
 
 
+def is_conditional(mnemonic: str) -> bool:
+    """Whether a mnemonic carries a condition."""
+    base = mnemonic.split(".", 1)[0]
+    return base not in _CLASS_OF and bool(_CONDITION.search(base))
+
+
 @functools.lru_cache(maxsize=1 << 16)
 def analyse(code: bytes) -> Block:
     """Count what a block of code holds; cached by its bytes.

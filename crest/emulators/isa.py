@@ -8,6 +8,7 @@ from typing import Final
 
 from crest.emulators.blocks import Block, analyse, disassemble
 from crest.emulators.elf import ElfImage
+from crest.emulators.pairing import analyse_dual_issue
 from crest.errors import EmulationError
 from crest.targets import Target
 
@@ -32,7 +33,7 @@ def check_block(code: bytes, address: int, image: ElfImage, target: Target) -> B
     Raises:
         EmulationError: an ARMv7-M instruction on ARMv6-M, or floating point that the FPU does not have.
     """
-    block = analyse(code)
+    block = analyse_dual_issue(code) if target.core == "cortex-m7" else analyse(code)
     if target.core == "cortex-m0plus":
         _refuse_wide(code, address, image)
     missing = None

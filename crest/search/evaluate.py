@@ -136,7 +136,7 @@ def build_layers(setup: Setup, candidate: Mapping[str, Any]) -> LayerGraph:
 
 def evaluate(setup: Setup, graph: Graph, split: SplitName) -> dict[str, float]:
     """Metrics on a split of the model that ships: the same C, compiled for this machine."""
-    lowered = lower_graph(graph)
+    lowered = lower_graph(graph, setup.target.core, passes=setup.study.lowering)
     with HostModel(lowered.graph, lowered.sources) as host:
         return setup.workload.metrics(split, host.predict(setup.workload.split(split).x))
 

@@ -9,11 +9,12 @@ from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
 
 from crest.backends.emulated import EmulatedBackend
+from crest.compiler.toolchain import CompilerChoice
 from crest.energy import load_energy_model
 from crest.models.axes import Axis, narrow_space
 from crest.models.family import Family, load_family
 from crest.models.proxies import ELEMENT_BYTES
-from crest.pricing import Conditions, Pricing, Reserve
+from crest.pricing import BuildOptions, Conditions, Pricing, Reserve
 from crest.schedule import Cadenced, Continuous, Schedule
 from crest.search.loop import SearchPlan
 from crest.study import ScheduleChoice, Study
@@ -38,7 +39,7 @@ class Setup:
 
     def pricing(self, quantization: str) -> Pricing:
         """The road for networks of one number format: it decides the size of the sensor buffers."""
-        return Pricing(self.conditions(quantization), self.backend, self.study.toolchain)
+        return Pricing(self.conditions(quantization), self.backend, self.build_options)
 
     def conditions(self, quantization: str) -> Conditions:
         """Board, clock, schedule and reserve of the study's prices."""
@@ -50,6 +51,12 @@ class Setup:
             reserve=Reserve(**reserve.model_dump(), workload_ram_bytes=buffers.total_bytes),
             clock_mhz=max(self.target.clock_mhz),
         )
+
+    @property
+    def build_options(self) -> BuildOptions:
+        """How graphs become firmware in this study."""
+        compiler = CompilerChoice(self.study.compiler_command, self.study.toolchain.cflags)
+        return BuildOptions(compiler, self.study.lowering)
 
     @cached_property
     def backend(self) -> EmulatedBackend:
@@ -75,7 +82,7 @@ class Setup:
         found = {
             "python": platform.python_version(),
             "backend": self.backend.identity,
-            "toolchain": Pricing(conditions, self.backend, self.study.toolchain).toolchain.identity,
+            "toolchain": Pricing(conditions, self.backend, self.build_options).toolchain.identity,
             "timing_model": load_cycle_model(self.target).identity,
             "energy_model": load_energy_model(self.target).identity,
         }

@@ -10,8 +10,9 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import Field, PrivateAttr, field_validator, model_validator
 
 from crest.frozen import Frozen
+from crest.measurement import Lowering
 from crest.study.constraint import Constraint, ConstraintText
-from crest.study.shorthand import OneOrList, WordOrMapping
+from crest.study.shorthand import OneOrList, WordFor, WordOrMapping
 
 Quantization = Literal["int8", "float32"]
 SamplerName = Literal["tpe", "random", "nsga2", "gp"]
@@ -62,6 +63,13 @@ class ScheduleChoice(Frozen):
         if (self.continuous is None) == (self.cadenced is None):
             raise ValueError("give exactly one of continuous and cadenced")
         return self
+
+
+class ToolchainChoice(Frozen):
+    """The compiler of the firmware."""
+
+    cc: str = Field(default="zig", min_length=1, description="zig, gcc, or the command of your GCC for Arm")
+    cflags: tuple[str, ...] = Field(default=(), description="your flags; they come behind CREST's own, so they win")
 
 
 class Reserve(Frozen):
@@ -124,7 +132,13 @@ class Study(Frozen):
     backend: Annotated[BackendChoice, WordOrMapping(("emulated",))] = Field(
         default=BackendChoice(), description="where programs run and are measured"
     )
-    toolchain: Literal["zig", "gcc"] = Field(default="zig", description="the compiler of the firmware")
+    toolchain: Annotated[ToolchainChoice, WordFor("cc", ("zig", "gcc"))] = Field(
+        default=ToolchainChoice(), description="the compiler of the firmware, and flags of yours"
+    )
+    lowering: Lowering = Field(
+        default="optimized",
+        description="optimized by the compiler's graph passes, or plain: one kernel for each operator as exported",
+    )
     schedule: Annotated[ScheduleChoice, WordOrMapping(("continuous", "cadenced"))] = Field(
         default=ScheduleChoice(continuous=Continuous()), description="how inferences follow each other"
     )
@@ -178,6 +192,12 @@ class Study(Frozen):
         """The target as ``crest.targets.load_target`` wants it: a name, or the absolute path of a .yaml."""
         (written,) = self.targets
         return str(self.resolve(written)) if written.endswith(".yaml") else written
+
+    @property
+    def compiler_command(self) -> str:
+        """The compiler as ``crest.compiler.toolchain`` wants it: a word, a command, or an absolute path."""
+        written = self.toolchain.cc
+        return str(self.resolve(written)) if "/" in written else written
 
     def canonical_sha256(self) -> str:
         """A hash of everything that can change a result: defaults spelled out, ``search.workers`` left out.

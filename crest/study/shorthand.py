@@ -31,6 +31,27 @@ class WordOrMapping:
 
 
 @dataclass(frozen=True)
+class WordFor:
+    """Annotation: one of ``words`` stands for the mapping ``{key: word}``; editors are offered both."""
+
+    key: str
+    words: tuple[str, ...]
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_before_validator_function(self._expand, handler(source))
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        return {"anyOf": [{"enum": list(self.words)}, handler(schema)]}
+
+    def _expand(self, value: Any) -> Any:
+        if not isinstance(value, str):
+            return value
+        if value not in self.words:
+            raise ValueError(f"{value!r} is not one of {', '.join(self.words)}, nor a mapping with {self.key}")
+        return {self.key: value}
+
+
+@dataclass(frozen=True)
 class OneOrList:
     """Annotation: a single item stands for a list of one."""
 

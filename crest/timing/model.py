@@ -3,16 +3,18 @@
 ::
 
     core cycles = instructions + sum over counts of count * added cycles      (emulation/cores/<core>.yaml)
+                - sum over counts of count * saved cycles
                 + unaligned data accesses * their added cycles
     cycles      = core cycles * fetch_stall_factor                             (emulation/targets/<target>.yaml)
 
-The interval of the factor is the interval of the cycles. It is common to all programs of a target: a ranking under one
-model is tighter than its absolute figures.
+The interval of the cycles is that of the factor, widened by the uncertainty of the core's timing where it states one.
+It is common to all programs of a target: a ranking under one model is tighter than its absolute figures.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from operator import mul
 
 from pydantic import Field, model_validator
 
@@ -20,31 +22,46 @@ from crest.assets import asset_path
 from crest.emulators.profile import DERIVED_COUNTS, INSTRUCTION_CLASSES, UNALIGNED_PREFIX, ExecutionProfile
 from crest.errors import AssetError
 from crest.frozen import Frozen
+from crest.intervals import combine
 from crest.measurement import Estimate
 from crest.targets import StallFactor, Target
 from crest.yaml_io import load_yaml, validate
 
 
 class AddedCycles(Frozen):
-    """Cycles that each occurrence of a count takes beyond the one of its instruction."""
+    """Cycles that each occurrence of a count takes beyond the one of its instruction, or spares."""
 
     cycles: float = Field(ge=0)
     source: str = Field(min_length=1)
 
 
+class Uncertainty(Frozen):
+    """Ends of the core cycles as multiples of their sum, and how likely they hold."""
+
+    low: float = Field(gt=0, le=1)
+    high: float = Field(ge=1)
+    confidence: float = Field(gt=0, lt=1)
+    reason: str = Field(min_length=1)
+
+
 class CoreTiming(Frozen):
-    """Instruction timing of a core with memories that never make it wait."""
+    """Instruction timing of a core with memories that never make it wait.
+
+    ``uncertainty`` is absent where the stall factors of the targets already hold it.
+    """
 
     core: str
     version: int
     added_cycles: dict[str, AddedCycles]
+    saved_cycles: dict[str, AddedCycles] = {}
     unaligned_access: AddedCycles
+    uncertainty: Uncertainty | None = None
     domain: str
     validation: str
 
     @model_validator(mode="after")
     def _counts_exist(self) -> CoreTiming:
-        unknown = set(self.added_cycles) - set(INSTRUCTION_CLASSES) - set(DERIVED_COUNTS)
+        unknown = {*self.added_cycles, *self.saved_cycles} - set(INSTRUCTION_CLASSES) - set(DERIVED_COUNTS)
         if unknown:
             raise ValueError(f"no such counts in an execution profile: {', '.join(sorted(unknown))}")
         return self
@@ -52,8 +69,9 @@ class CoreTiming(Frozen):
     def cycles(self, counts: Mapping[str, int]) -> float:
         """Cycles of a set of counts."""
         added = sum(counts.get(name, 0) * item.cycles for name, item in self.added_cycles.items())
+        saved = sum(counts.get(name, 0) * item.cycles for name, item in self.saved_cycles.items())
         unaligned = sum(number for name, number in counts.items() if name.startswith(UNALIGNED_PREFIX))
-        return counts.get("instructions", 0) + added + unaligned * self.unaligned_access.cycles
+        return counts.get("instructions", 0) + added - saved + unaligned * self.unaligned_access.cycles
 
 
 class CycleModel:
@@ -80,14 +98,16 @@ class CycleModel:
             AssetError: the profile is of another core.
         """
         self._check(profile)
-        core_cycles = self._timing.cycles(profile.total())
-        return Estimate(
-            value=core_cycles * self._stalls.value,
-            origin="emulated",
-            low=core_cycles * self._stalls.low,
-            high=core_cycles * self._stalls.high,
-            confidence=self._stalls.confidence,
+        cycles = self._timing.cycles(profile.total())
+        core = Estimate(value=cycles, origin="emulated")
+        if (own := self._timing.uncertainty) is not None:
+            ends = {"low": cycles * own.low, "high": cycles * own.high, "confidence": own.confidence}
+            core = core.model_copy(update=ends)
+        stalls = self._stalls
+        factor = Estimate(
+            value=stalls.value, origin="emulated", low=stalls.low, high=stalls.high, confidence=stalls.confidence
         )
+        return combine(mul, core, factor)
 
     def _check(self, profile: ExecutionProfile) -> None:
         if profile.core != self._timing.core:

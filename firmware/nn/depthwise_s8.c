@@ -1,85 +1,135 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Depthwise convolution. Every tap of a patch is an offset from a base address, so that padding, stride and dilation are
  * settled once per position and the loops over channels do not know them: a padding tap leads to a row of zero points. */
+#include "bounds_s8.h"
 #include "crest_nn.h"
 #include "dot_s8.h"
-#include "finish_s8.h"
 #include "memory_ops.h"
-
-/* Inlined into their caller, these loops would share the registers with its variables, and spill. */
-#define OWN_FRAME __attribute__((noinline))
+#include "requantise.h"
 
 typedef struct {
-  const int8_t *base;     /* what the offsets count from, at channel 0 */
-  const int32_t *offsets; /* of each tap */
-  int32_t count;
+  const int8_t *base;                  /* what the offsets count from, at channel 0 */
+  const int32_t *offsets, *offset_end; /* of each tap */
 } taps;
 
-/* One output channel from one input channel. */
-static int32_t one_sum(const taps *t, int32_t from, const int8_t *w, int32_t pitch, int32_t sum) {
-  const int8_t *base = t->base + from;
-  for (int32_t i = 0; i < t->count; i++, w += pitch) sum += base[t->offsets[i]] * *w;
-  return sum;
+#if CREST_DSP
+
+/* What a position needs of four channels, in the order in which the assembly reads it. */
+typedef struct {
+  int32_t bias[4];
+  struct {
+    int32_t addend, shift, multiplier;
+  } finish[4];
+} quad;
+
+/* The order is known to the assembly. */
+typedef struct {
+  const int8_t *base;
+  const int32_t *offsets;
+  const int8_t *weights;
+  int8_t *out;
+  const quad *table;
+  int32_t quads;
+  int32_t skip; /* taps by which the first turn of the unrolled loop is shorter */
+  const int32_t *offset_end;
+} position_arguments;
+
+#define UNROLLED 9
+/* One tap of four channels; 44 bytes. */
+#define TAP                        \
+  "ldr.w r8, [r1], #4\n\t"         \
+  "ldr.w r8, [r0, r8]\n\t"         \
+  "ldr.w r10, [r2], #4\n\t"        \
+  "sxtb16 r9, r8, ror #8\n\t"      \
+  "sxtb16 r8, r8\n\t"              \
+  "sxtb16 r11, r10, ror #8\n\t"    \
+  "sxtb16 r10, r10\n\t"            \
+  "smlabb r4, r8, r10, r4\n\t"     \
+  "smlabb r5, r9, r11, r5\n\t"     \
+  "smlatt r6, r8, r10, r6\n\t"     \
+  "smlatt r7, r9, r11, r7\n\t"
+#define FINISH(s)                          \
+  "ldm.w lr!, {r8, r9, r10}\n\t"           \
+  "lsls " s ", " s ", #1\n\t"              \
+  "smmulr " s ", " s ", r10\n\t"           \
+  "add.w " s ", " s ", " s ", asr #31\n\t" \
+  "add " s ", r8\n\t"                      \
+  "asrs " s ", r9\n\t"                     \
+  "ssat " s ", #8, " s "\n\t"              \
+  "strb " s ", [r3], #1\n\t"
+
+/* One position, all whole fours of channels. */
+__attribute__((naked, noinline)) static void position(const position_arguments *arguments __attribute__((unused))) {
+  __asm__ volatile(
+      ".syntax unified\n\t"
+      "push {r4-r11, lr}\n\t"
+      "ldm.w r0, {r0, r1, r2, r3, r4, r5, r6, r12}\n\t"
+      "mov lr, r4\n\t"
+      "adr.w r7, 2f\n\t"
+      "mov.w r8, #44\n\t"
+      "mla r7, r6, r8, r7\n\t"
+      "push {r1, r5, r7}\n" /* first offset, fours to go, start of the first turn */
+      "1:\n\t"
+      "ldr r7, [sp, #8]\n\t"
+      "mov r8, r7\n\t"
+      "ldm.w lr!, {r4, r5, r6, r7}\n\t"
+      "mov pc, r8\n\t"
+      ".balign 4\n"
+      "2:\n\t" TAP TAP TAP TAP TAP TAP TAP TAP TAP
+      "cmp r1, r12\n\t"
+      "bne.w 2b\n\t" FINISH("r4") FINISH("r5") FINISH("r6") FINISH("r7")
+      "ldrd r1, r8, [sp]\n\t"
+      "add.w r0, r0, #4\n\t"
+      "subs.w r8, r8, #1\n\t"
+      "str.w r8, [sp, #4]\n\t"
+      "bne.w 1b\n\t"
+      "add sp, #12\n\t"
+      "pop {r4-r11, pc}\n\t");
 }
 
-/* Output channel c from input channel c. */
-OWN_FRAME static void same_channels(const crest_conv2d_s8_params *p, const taps *t, int8_t *out) {
-  const int32_t channels = p->window.out_c;
-  const crest_channel *channel = p->channels;
-  int32_t c = 0;
-#if CREST_DSP
-  for (; c + 4 <= channels; c += 4, channel += 4) {
-    const int8_t *base = t->base + c, *w = p->weights + c;
-    const int32_t *offset = t->offsets, *end = offset + t->count;
-    int32_t s0 = channel[0].bias, s1 = channel[1].bias, s2 = channel[2].bias, s3 = channel[3].bias;
-    for (; offset != end; offset++, w += channels) {
-      crest_quad x = crest_load_quad(base + *offset), v = crest_load_quad(w);
-      s0 = __smlabb(x.even, v.even, s0);
-      s1 = __smlabb(x.odd, v.odd, s1);
-      s2 = __smlatt(x.even, v.even, s2);
-      s3 = __smlatt(x.odd, v.odd, s3);
-    }
-    out[c] = crest_finish_s8(p, channel, s0);
-    out[c + 1] = crest_finish_s8(p, channel + 1, s1);
-    out[c + 2] = crest_finish_s8(p, channel + 2, s2);
-    out[c + 3] = crest_finish_s8(p, channel + 3, s3);
+static void prepare(const crest_weighted_s8_params *p, quad *table, int32_t quads) {
+  const int32_t *multiplier = p->multipliers;
+  for (int32_t c = 0; c < 4 * quads; c++, multiplier += p->multiplier_step / 4) {
+    quad *q = table + c / 4;
+    const int32_t shift = p->biases[c] & 31;
+    q->bias[c % 4] = p->biases[c] >> 5;
+    q->finish[c % 4].addend = (2 * p->out_zero + 1) * (1 << shift);
+    q->finish[c % 4].shift = shift + 1;
+    q->finish[c % 4].multiplier = *multiplier;
   }
-#else
-  for (; c + 2 <= channels; c += 2, channel += 2) {
-    const int8_t *base = t->base + c, *w = p->weights + c;
-    const int32_t *offset = t->offsets, *end = offset + t->count;
-    int32_t s0 = channel[0].bias, s1 = channel[1].bias;
-    for (; offset != end; offset++, w += channels) {
+}
+
+#endif
+
+/* All channels from c on of one position. Weights stand by fours of channels, by tap; behind them by channel. */
+static void channels_from(const crest_weighted_s8_params *p, int32_t c, const taps *t, int8_t *out) {
+  const int32_t channels = p->window.out_c, count = (int32_t)(t->offset_end - t->offsets);
+  const int8_t *w = (const int8_t *)p->weights + c * count;
+  crest_finish finish = crest_finish_at(p, c);
+  for (; c + 4 <= channels; c += 4) {
+    const int8_t *base = t->base + c;
+    int32_t s0 = finish.bias[0] >> 5, s1 = finish.bias[1] >> 5, s2 = finish.bias[2] >> 5, s3 = finish.bias[3] >> 5;
+    for (const int32_t *offset = t->offsets; offset != t->offset_end; offset++, w += 4) {
       const int8_t *x = base + *offset;
       s0 += x[0] * w[0];
       s1 += x[1] * w[1];
+      s2 += x[2] * w[2];
+      s3 += x[3] * w[3];
     }
-    out[c] = crest_finish_s8(p, channel, s0);
-    out[c + 1] = crest_finish_s8(p, channel + 1, s1);
+    out[c] = crest_finish_next(&finish, s0);
+    out[c + 1] = crest_finish_next(&finish, s1);
+    out[c + 2] = crest_finish_next(&finish, s2);
+    out[c + 3] = crest_finish_next(&finish, s3);
   }
-#endif
-  for (; c < channels; c++, channel++) {
-    out[c] = crest_finish_s8(p, channel, one_sum(t, c, p->weights + c, channels, channel->bias));
-  }
-}
-
-/* Several output channels from each input channel. */
-static void more_channels(const crest_conv2d_s8_params *p, const taps *t, int8_t *out) {
-  const int32_t channels = p->window.out_c;
-  const int32_t multiplier = channels / p->window.in_c;
-  int32_t from = 0, left = multiplier;
-  for (int32_t c = 0; c < channels; c++) {
-    const crest_channel *channel = p->channels + c;
-    out[c] = crest_finish_s8(p, channel, one_sum(t, from, p->weights + c, channels, channel->bias));
-    if (--left == 0) {
-      left = multiplier;
-      from++;
-    }
+  for (; c < channels; c++) {
+    int32_t sum = *finish.bias >> 5;
+    for (const int32_t *offset = t->offsets; offset != t->offset_end; offset++) sum += t->base[c + *offset] * *w++;
+    out[c] = crest_finish_next(&finish, sum);
   }
 }
 
 /* Offsets of the taps of a patch that reaches beyond the input, from the input's first element. */
-OWN_FRAME static void border_offsets(const crest_window *w, int32_t top, int32_t left, int32_t padding, int32_t *offset) {
+static void border_offsets(const crest_window *w, int32_t top, int32_t left, int32_t padding, int32_t *offset) {
   for (int32_t i = 0; i < w->k_h; i++) {
     const int32_t y = top + i * w->dilation_h;
     for (int32_t j = 0; j < w->k_w; j++) {
@@ -90,32 +140,45 @@ OWN_FRAME static void border_offsets(const crest_window *w, int32_t top, int32_t
   }
 }
 
-void crest_depthwise_s8(const crest_conv2d_s8_params *p, const int8_t *in, int8_t *out, int8_t *scratch) {
+void crest_depthwise_s8(const crest_weighted_s8_params *p, const int8_t *in, int8_t *out, int8_t *scratch) {
   const crest_window *w = &p->window;
-  const int32_t count = w->k_h * w->k_w;
+  const int32_t count = w->k_h * w->k_w, channels = w->in_c;
   const int32_t reach_h = (w->k_h - 1) * w->dilation_h, reach_w = (w->k_w - 1) * w->dilation_w;
-  int32_t *inner = (int32_t *)scratch, *border = inner + count;
-  int8_t *zeros = (int8_t *)(border + count);
+#if CREST_DSP
+  const int32_t quads = channels / 4;
+  prepare(p, (quad *)scratch, quads);
+  position_arguments arguments = {.weights = p->weights, .table = (quad *)scratch, .quads = quads,
+                                  .skip = (UNROLLED - count % UNROLLED) % UNROLLED};
+  int32_t *const inner = (int32_t *)((quad *)scratch + quads);
+#else
+  const int32_t quads = 0;
+  int32_t *const inner = (int32_t *)scratch;
+#endif
+  int32_t *const border = inner + count;
+  int8_t *const zeros = (int8_t *)(border + count);
+  int8_t *const first = out;
   /* Seen from the first element of a patch that lies inside, its taps are where those of the patch at 0, 0 are. */
   for (int32_t i = 0, at = 0; i < w->k_h; i++) {
-    for (int32_t j = 0; j < w->k_w; j++) inner[at++] = (i * w->dilation_h * w->in_w + j * w->dilation_w) * w->in_c;
+    for (int32_t j = 0; j < w->k_w; j++) inner[at++] = (i * w->dilation_h * w->in_w + j * w->dilation_w) * channels;
   }
-  memset(zeros, p->in_zero, (uint32_t)w->in_c);
+  memset(zeros, p->in_zero, (uint32_t)channels);
   for (int32_t y = 0; y < w->out_h; y++) {
     const int32_t top = y * w->stride_h - w->pad_top;
-    for (int32_t x = 0; x < w->out_w; x++, out += w->out_c) {
+    for (int32_t x = 0; x < w->out_w; x++, out += channels) {
       const int32_t left = x * w->stride_w - w->pad_left;
-      taps t = {in + (top * w->in_w + left) * w->in_c, inner, count};
+      taps t = {in + (top * w->in_w + left) * channels, inner, border};
       if (top < 0 || left < 0 || top + reach_h >= w->in_h || left + reach_w >= w->in_w) {
         border_offsets(w, top, left, (int32_t)(zeros - in), border);
-        t.base = in;
-        t.offsets = border;
+        t = (taps){in, border, border + count};
       }
-      if (w->in_c == w->out_c) {
-        same_channels(p, &t, out);
-      } else {
-        more_channels(p, &t, out);
+#if CREST_DSP
+      if (quads) {
+        arguments.base = t.base, arguments.offsets = t.offsets, arguments.offset_end = t.offset_end, arguments.out = out;
+        position(&arguments);
       }
+#endif
+      if (4 * quads < channels) channels_from(p, 4 * quads, &t, out);
     }
   }
+  crest_bound_s8(first, w->out_h * w->out_w * channels, p->act_min, p->act_max);
 }

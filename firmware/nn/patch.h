@@ -8,7 +8,8 @@
 #include "crest_nn.h"
 #include "memory_ops.h"
 
-/* Returns a pointer into the input where the patch lies there contiguously, else gathers it into scratch. */
+/* Returns a pointer into the input where the patch lies there contiguously, else gathers it into scratch, which may be written
+ * to, like the input read, up to 3 bytes further than the patch is long. */
 static inline const int8_t *crest_patch_s8(const crest_window *w, const int8_t *in, int32_t y, int32_t x, int32_t pad_value,
                                            int8_t *scratch) {
   const int32_t top = y * w->stride_h - w->pad_top, left = x * w->stride_w - w->pad_left;
@@ -27,7 +28,7 @@ static inline const int8_t *crest_patch_s8(const crest_window *w, const int8_t *
     }
     const int8_t *line = in + from_y * row;
     if (inside && w->dilation_w == 1) {
-      memcpy(to, line + left * w->in_c, (uint32_t)taps);
+      crest_copy_over(to, line + left * w->in_c, taps);
       to += taps;
       continue;
     }
@@ -36,7 +37,7 @@ static inline const int8_t *crest_patch_s8(const crest_window *w, const int8_t *
       if (from_x < 0 || from_x >= w->in_w) {
         memset(to, pad_value, (uint32_t)w->in_c);
       } else {
-        memcpy(to, line + from_x * w->in_c, (uint32_t)w->in_c);
+        crest_copy_over(to, line + from_x * w->in_c, w->in_c);
       }
     }
   }

@@ -5,6 +5,8 @@
 
 #include <stdint.h>
 
+#include "crest_nn.h"
+
 /* round(a * b / 2^31), halves towards plus infinity; b >= 0, so the one overflow of the reference cannot occur. */
 static inline int32_t crest_doubling_high_mul(int32_t a, int32_t b) {
 #if defined(__ARM_ARCH_6M__)
@@ -55,18 +57,49 @@ static inline int32_t crest_rounding_shift_small(int32_t x, int32_t exponent) {
   return (x + ((x & -exponent) >> 31) + (int32_t)((1u << exponent) >> 1)) >> exponent;
 }
 
-/* crest_requantise for |x| * 2^shift < 2^30. */
-static inline int32_t crest_requantise_small(int32_t x, int32_t multiplier, int32_t shift) {
-  if (shift > 0) {
-    x = (int32_t)((uint32_t)x << shift);
-    shift = 0;
-  }
-  return crest_rounding_shift_small(crest_high_mul_small(x, multiplier), -shift);
-}
-
 static inline int32_t crest_clamp(int32_t x, int32_t low, int32_t high) {
   x = x < low ? low : x;
   return x > high ? high : x;
+}
+
+/* From the sum of one output channel to its int8 value, for any sum and factor. */
+static inline int8_t crest_finish_wide_s8(const crest_wide_s8_params *p, int32_t c, int32_t sum) {
+  int32_t value = crest_requantise(sum, p->channels[c].multiplier, p->channels[c].shift) + p->out_zero;
+  return (int8_t)crest_clamp(value, p->act_min, p->act_max);
+}
+
+/* The int8 range, before the bounds of an activation. */
+static inline int32_t crest_saturate_s8(int32_t x) {
+#if defined(__ARM_FEATURE_DSP) && __ARM_FEATURE_DSP
+  __asm__("ssat %0, #8, %1" : "=r"(x) : "r"(x));
+  return x;
+#else
+  return crest_clamp(x, -128, 127);
+#endif
+}
+
+/* What the channels of a layer share, read once: stores of bytes may alias anything. */
+typedef struct {
+  int32_t twice_out_zero_plus_one, multiplier_step;
+  const int32_t *bias, *multiplier;
+} crest_finish;
+
+/* From channel c on. */
+static inline crest_finish crest_finish_at(const crest_weighted_s8_params *p, int32_t c) {
+  const int32_t *multiplier = p->multipliers + c * (p->multiplier_step / 4);
+  crest_finish f = {2 * p->out_zero + 1, p->multiplier_step, p->biases + c, multiplier};
+  return f;
+}
+
+/* From the sum of a channel to its int8 value; goes on to the next channel. One less before the shift where the value is
+ * negative, and the half and the output zero point in one addition. */
+static inline int8_t crest_finish_next(crest_finish *f, int32_t sum) {
+  const int32_t shift = *f->bias++ & 31;
+  int32_t x = crest_high_mul_small(sum, *f->multiplier);
+  f->multiplier = (const int32_t *)((const int8_t *)f->multiplier + f->multiplier_step);
+  x += x >> 31;
+  x += (int32_t)((uint32_t)f->twice_out_zero_plus_one << shift);
+  return (int8_t)crest_saturate_s8(x >> (shift + 1));
 }
 
 #endif

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import shutil
+from xml.etree import ElementTree
 
 import pytest
 from elftools.elf.elffile import ELFFile
@@ -106,6 +107,22 @@ def test_the_c_project_compiles_on_its_own(tmp_path):
     assert all(flag in cmake for flag in toolchain.flags)
 
 
+def test_the_c_project_shows_its_arena(tmp_path):
+    program = build()
+    write_c_project(program, target_toolchain("zig", TARGET), tmp_path)
+    drawing = ElementTree.parse(tmp_path / "arena.svg").getroot()
+    boxes = drawing.findall("{http://www.w3.org/2000/svg}rect")
+    assert len(boxes) == len(program.arena.buffers)
+    for box, buffer in zip(boxes, program.arena.buffers, strict=True):
+        assert f"{buffer.size_bytes} bytes at {buffer.offset_bytes}" in box[0].text
+        # Addresses grow upwards from the baseline at 360, 320 pixels for the whole arena.
+        bottom = float(box.get("y")) + float(box.get("height"))
+        assert bottom == pytest.approx(360 - 320 * buffer.offset_bytes / program.arena.size_bytes, abs=0.2)
+    readme = (tmp_path / "README.md").read_text()
+    assert "](arena.svg)" in readme
+    assert f"no plan needs less than {program.arena.lower_bound_bytes} | {program.arena.size_bytes} |" in readme
+
+
 def test_the_host_library_runs_many_inputs_as_it_runs_one():
     lowered = lower_graph(import_tflite(residual_model(), "small"))
     data = bytes(range(120)) * 5
@@ -131,9 +148,10 @@ def test_the_elf_tells_nothing_of_the_machine_that_built_it(toolchain):
 def test_kernels_give_the_same_outputs_on_every_core(core, fpu, model):
     """The board around them is the M4's; the core, its instructions and its compiler flags are not."""
     target = TARGET.model_copy(update={"core": core, "fpu": fpu})
-    lowered = lower_graph(import_tflite(model, "small"))
+    lowered = lower_graph(import_tflite(model, "small"), target.core)
     program = build_program(lowered, target, target_toolchain("zig", target))
     record = EmulatedBackend().run(program)
     assert record.golden_pairs_checked == len(program.golden)
     assert record.profile.core == core
     assert ("smlad" in record.profile.total()) == (core == "cortex-m7")
+    assert ("dual_issued" in record.profile.total()) == (core == "cortex-m7")

@@ -94,6 +94,13 @@ def test_an_absent_compiler(tmp_path):
     assert "arm-none-eabi-gcc is not on PATH" in done.stderr and "toolchain: zig" in done.stderr
 
 
+@pytest.mark.parametrize(("flags", "code"), [("-flto", 7), ("'-O3", 2)])
+def test_compiler_flags_that_make_no_sense(tmp_path, flags, code):
+    (tmp_path / "m.tflite").write_bytes(dense_model())
+    done = crest("compile", "m.tflite", "--target", "nano33ble", f"--cflags={flags}", cwd=tmp_path)
+    assert done.returncode == code and flags in done.stderr
+
+
 def test_a_damaged_ledger_is_refused_and_kept(tmp_path):
     run = tmp_path / "runs" / "x"
     run.mkdir(parents=True)

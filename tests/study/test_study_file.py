@@ -36,11 +36,40 @@ def test_everything_but_the_question_has_a_default(tmp_path):
     study = load_study(written(tmp_path, MINIMAL))
     assert study.quantization == ("int8",)
     assert study.backend.emulated.engine == "unicorn"
-    assert study.toolchain == "zig"
+    assert (study.toolchain.cc, study.toolchain.cflags) == ("zig", ())
+    assert study.lowering == "optimized"
     assert study.schedule.continuous is not None
     assert study.schedule.cadenced is None
     assert study.search.workers == 1
     assert study.policy.subject_to == ()
+
+
+@pytest.mark.parametrize(
+    ("written", "cc", "cflags"),
+    [
+        ("gcc", "gcc", ()),
+        ({"cflags": ["-O3"]}, "zig", ("-O3",)),
+        ({"cc": "my-gcc", "cflags": ["-Os"]}, "my-gcc", ("-Os",)),
+    ],
+)
+def test_a_toolchain_is_a_word_or_a_compiler_with_flags(written, cc, cflags):
+    study = parse_study(with_value("toolchain", written))
+    assert (study.compiler_command, study.toolchain.cflags) == (cc, cflags)
+
+
+def test_a_compiler_in_a_folder_is_found_from_the_study(tmp_path):
+    study = parse_study(with_value("toolchain", {"cc": "tools/gcc"}), folder=tmp_path)
+    assert study.compiler_command == str(tmp_path.resolve() / "tools" / "gcc")
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "words"),
+    [("toolchain", "clang", "'clang' is not one of zig, gcc"), ("toolchain", {"flags": []}, "toolchain.flags"),
+     ("lowering", "fast", "lowering")],
+)  # fmt: skip
+def test_a_build_that_does_not_exist_is_named(path, value, words):
+    with pytest.raises(StudyError, match=words):
+        parse_study(with_value(path, value))
 
 
 def test_a_full_study_reads_as_written(tmp_path):

@@ -13,6 +13,7 @@ from crest.emulators.profile import ExecutionProfile, LayerProfile
 from crest.errors import AssetError
 from crest.targets import load_target
 from crest.timing import CoreTiming, load_cycle_model
+from crest.timing.model import load_core_timing
 from crest.yaml_io import validate
 
 TARGET = load_target("nano33ble")
@@ -56,8 +57,55 @@ def test_identity_changes_with_what_changes_the_cycles():
 
 
 def test_a_core_without_timing_is_named():
-    with pytest.raises(AssetError, match="'cortex-m7' has no instruction timing"):
-        load_cycle_model(TARGET.model_copy(update={"core": "cortex-m7"}))
+    with pytest.raises(AssetError, match="'cortex-m33' has no instruction timing"):
+        load_cycle_model(TARGET.model_copy(update={"core": "cortex-m33"}))
+
+
+def test_cortex_m0plus_by_the_table():
+    timing = load_core_timing("cortex-m0plus")
+    # MULS and ADDS 1, LDR and STR 2, B taken 2 and not taken 1
+    counts = {"instructions": 20, "mul": 5, "ld": 4, "ld_first": 4, "st": 2, "branch_taken": 3, "branch_not_taken": 1}
+    assert timing.cycles(counts) == 20 + 4 + 2 + 3
+    # a call BL 3, PUSH of 3 words 1 + 3, POP of 3 words with the program counter 3 + 3
+    call = {
+        "instructions": 3,
+        "call": 1,
+        "branch_taken": 2,
+        "stm": 1,
+        "stm_words": 3,
+        "ldm": 1,
+        "ldm_words": 3,
+        "pc_loads": 1,
+    }
+    assert timing.cycles(call) == 3 + (1 + 3) + (3 + 3)
+    # BX 2, MSR and DSB 3
+    assert timing.cycles({"instructions": 3, "bx": 1, "branch_taken": 1, "sys": 2}) == 2 + 3 + 3
+
+
+def test_cortex_m7_by_the_rules():
+    timing = load_core_timing("cortex-m7")
+    counts = {
+        "instructions": 100,
+        "dual_issued": 30,
+        "issue_waits": 7,
+        "branch_taken": 9,
+        "branch_not_taken": 2,
+        "div": 1,
+    }
+    assert timing.cycles(counts) == 100 - 30 + 7 + 2 * 3.5 + 5
+    assert timing.cycles({"instructions": 1, "unaligned_ram": 1}) == 1 + 3
+    assert "Not validated" in timing.validation
+
+
+def test_the_uncertainty_of_a_core_widens_the_interval_of_the_cycles():
+    target = TARGET.model_copy(update={"core": "cortex-m7"})
+    own, factor = load_core_timing("cortex-m7").uncertainty, target.fetch_stall_factor
+    total = load_cycle_model(target).total_cycles(profile("cortex-m7"))
+    core = load_core_timing("cortex-m7").cycles(profile("cortex-m7").total())
+    assert (total.low, total.value, total.high) == pytest.approx(
+        (core * own.low * factor.low, core * factor.value, core * own.high * factor.high)
+    )
+    assert total.confidence == min(own.confidence, factor.confidence)
 
 
 def test_a_profile_of_another_core_is_refused():
@@ -74,6 +122,8 @@ def test_a_profile_of_another_core_is_refused():
         ({"added_cycles": {"ld_first": {"cycles": -1, "source": "x"}}}, "added_cycles.ld_first.cycles"),
         ({"added_cycles": {"ld_first": {"cycles": 1, "source": ""}}}, "source"),
         ({"added_cycles": {"ld_first": {"cycles": 1}}}, "missing key"),
+        ({"saved_cycles": {"dual_isued": {"cycles": 1, "source": "x"}}}, "no such counts.*dual_isued"),
+        ({"uncertainty": {"low": 1.1, "high": 1.2, "confidence": 0.9, "reason": "x"}}, "uncertainty.low"),
         ({"domian": "x"}, "did you mean 'domain'"),
     ],
 )

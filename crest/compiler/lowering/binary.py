@@ -26,13 +26,13 @@ def sum_s8(graph: Graph, op: Operator) -> KernelCall:
         return table
     linear = arithmetic.linear()
     if linear is None:
-        return _broadcast("crest_add_s8", graph, op, ("crest_add_s8_params", arithmetic.fields()))
+        return broadcast("crest_add_s8", graph, op, ("crest_add_s8_params", arithmetic.fields()))
     params = ("crest_sum_s8_params", linear)
     if left.elements == right.elements == out.elements:
         sources, constants, size = _operands(graph, op)
         arguments = ("{params}", *sources, "{out}", str(out.elements))
         return KernelCall("crest_sum_s8", arguments, params, constants, weight_bytes=size)
-    return _broadcast("crest_sum_broadcast_s8", graph, op, params)
+    return broadcast("crest_sum_broadcast_s8", graph, op, params)
 
 
 def mul_s8(graph: Graph, op: Operator) -> KernelCall:
@@ -40,13 +40,13 @@ def mul_s8(graph: Graph, op: Operator) -> KernelCall:
     left, right, out = (graph.tensors[i] for i in (*op.inputs, *op.outputs))
     arithmetic = MulInt8.of(op, left, right, out)
     table = _table(graph, op, arithmetic)
-    return table or _broadcast("crest_mul_s8", graph, op, ("crest_mul_s8_params", arithmetic.fields()))
+    return table or broadcast("crest_mul_s8", graph, op, ("crest_mul_s8_params", arithmetic.fields()))
 
 
 def binary_f32(graph: Graph, op: Operator) -> KernelCall:
     """ADD, SUB and MUL of float32."""
     bounds = [c_float(bound) for bound in activation_range_float(op.attributes["activation"])]
-    return _broadcast(f"crest_{op.kind.lower()}_f32", graph, op, None, bounds)
+    return broadcast(f"crest_{op.kind.lower()}_f32", graph, op, None, bounds)
 
 
 def _table(graph: Graph, op: Operator, arithmetic: AddInt8 | MulInt8) -> KernelCall | None:
@@ -61,7 +61,7 @@ def _table(graph: Graph, op: Operator, arithmetic: AddInt8 | MulInt8) -> KernelC
     return None
 
 
-def _broadcast(
+def broadcast(
     function: str, graph: Graph, op: Operator, params: tuple[str, Any] | None, bounds: Sequence[str] = ()
 ) -> KernelCall:
     """The call of a kernel that walks through its operands with steps of their own."""

@@ -22,6 +22,8 @@ from crest.compiler.operators.windows import check_window_output, window_attribu
 
 # Beyond it the sum of exponentials leaves the format that the reference adds them in.
 MAX_SOFTMAX_DEPTH: Final = 4096
+# What softmax gives, by type: steps in 1, and zero point.
+_SOFTMAX_OUTPUT: Final = {"int8": (256, -128), "int16": (32768, 0)}
 
 
 def read_pool(raw: Any, op: Operator, tensors: Tensors, where: str) -> dict[str, Any]:
@@ -58,7 +60,9 @@ def read_softmax(raw: Any, op: Operator, tensors: Tensors, where: str) -> dict[s
     need(len(source.shape) > 0, where, "needs an axis")
     check_shape(out, source.shape, where)
     check_types(where, source, out)
-    if out.dtype == "int8":
-        need(out.scale == 1 / 256 and out.zero_point == -128, where, "output must have scale 1/256 and zero point -128")
+    if out.dtype in _SOFTMAX_OUTPUT:
+        steps, zero_point = _SOFTMAX_OUTPUT[out.dtype]
+        fixed = out.scale == 1 / steps and out.zero_point == zero_point
+        need(fixed, where, f"output must have scale 1/{steps} and zero point {zero_point}")
         need(source.shape[-1] < MAX_SOFTMAX_DEPTH, where, f"more than {MAX_SOFTMAX_DEPTH - 1} elements")
     return {"beta": beta}

@@ -9,7 +9,7 @@ import numpy as np
 import tflite
 from numpy.typing import NDArray
 
-from crest.compiler.graph import Operator, Tensor
+from crest.compiler.graph import ACTIVATION_TYPES, INTEGER_RANGES, Operator, Tensor
 from crest.errors import ModelError
 
 Tensors = tuple[Tensor, ...]
@@ -68,10 +68,11 @@ def positive_number(value: float, where: str, name: str) -> float:
 
 
 def check_types(where: str, *same: Tensor) -> None:
-    """Tensors of one type, int8 (then quantized, with one scale) or float32."""
+    """Tensors of one type of activations; of integers, with one scale."""
     dtype = same[0].dtype
-    need(all(t.dtype == dtype for t in same) and dtype != "int32", where, "types must be equal, int8 or float32")
-    need(dtype != "int8" or all(_has_one_scale(t) for t in same), where, "int8 without quantization")
+    equal = all(t.dtype == dtype for t in same) and dtype in ACTIVATION_TYPES
+    need(equal, where, f"types must be equal, one of {', '.join(ACTIVATION_TYPES)}")
+    need(dtype not in INTEGER_RANGES or all(_has_one_scale(t) for t in same), where, f"{dtype} without quantization")
 
 
 def check_quantized(tensor: Tensor, where: str) -> None:
@@ -88,7 +89,7 @@ def check_same_scale(where: str, *same: Tensor) -> None:
         and (t.scale, t.zero_point) == (first.scale[0], first.zero_point[0])
         for t in same
     )  # fmt: skip
-    need(same[0].dtype != "int8" or alike, where, "input and output must share scale and zero point")
+    need(same[0].dtype not in INTEGER_RANGES or alike, where, "input and output must share scale and zero point")
 
 
 def _has_one_scale(tensor: Tensor) -> bool:

@@ -6,7 +6,7 @@ from typing import Any
 
 import tflite
 
-from crest.compiler.graph import Operator, output_channels
+from crest.compiler.graph import ACTIVATION_TYPES, INTEGER_RANGES, Operator, output_channels
 from crest.compiler.operators.checks import Tensors, activation, need, options
 from crest.compiler.operators.windows import check_window_output, window_attributes
 
@@ -66,11 +66,15 @@ def read_fully_connected(raw: Any, op: Operator, tensors: Tensors, where: str) -
 
 def _check_weighted(op: Operator, tensors: Tensors, where: str) -> None:
     source, filters, out = tensors[op.inputs[0]], tensors[op.inputs[1]], tensors[op.outputs[0]]
-    need(source.dtype == filters.dtype == out.dtype, where, "hybrid types are not supported")
+    weight_type = "int8" if source.dtype in INTEGER_RANGES else source.dtype
+    alike = source.dtype == out.dtype and filters.dtype == weight_type
+    need(alike and source.dtype in ACTIVATION_TYPES, where, "hybrid types are not supported")
     units = output_channels(op.kind, filters)
-    if source.dtype == "int8":
+    if source.dtype in INTEGER_RANGES:
         need(
-            bool(source.quantization and filters.quantization and out.quantization), where, "int8 without quantization"
+            bool(source.quantization and filters.quantization and out.quantization),
+            where,
+            f"{source.dtype} without quantization",
         )
         assert filters.quantization is not None
         need(len(filters.quantization.scale) in (1, units), where, "one scale, or one per output channel, is needed")
@@ -78,4 +82,7 @@ def _check_weighted(op: Operator, tensors: Tensors, where: str) -> None:
     if len(op.inputs) > 2 and op.inputs[2] >= 0:
         bias = tensors[op.inputs[2]]
         need(bias.data is not None and bias.elements == units, where, "bias must be constant, one per output channel")
-        need(bias.dtype == ("int32" if source.dtype == "int8" else "float32"), where, f"bias of type {bias.dtype}")
+        # TFLM's depthwise convolution of int16 takes whatever bias it finds for int64.
+        wide = ("int64",) if op.kind == "DEPTHWISE_CONV_2D" else ("int32", "int64")
+        allowed = {"int8": ("int32",), "int16": wide, "float32": ("float32",)}[source.dtype]
+        need(bias.dtype in allowed, where, f"bias of type {bias.dtype} ({' or '.join(allowed)} is)")

@@ -8,16 +8,27 @@ from typing import Final
 import numpy as np
 
 from crest.compiler.graph import ELEMENT_BYTES, Graph, Operator
+from crest.compiler.passes.kinds import RESHAPES, SLICES
 
-_RESHAPES: Final = ("RESHAPE", "EXPAND_DIMS", "SQUEEZE")
-_SLICES: Final = ("SLICE", "STRIDED_SLICE")
+# The kernel that copies a slice knows no more axes.
+_COPIED_AXES: Final = 4
 
 
 def make_views(graph: Graph) -> tuple[Graph, list[str]]:
     """Replace reshapes and contiguous slices by VIEW with a byte offset into the input."""
+    return _replace_by_views(graph, copy_slices=False)
+
+
+def view_reshapes(graph: Graph) -> tuple[Graph, list[str]]:
+    """Replace reshapes by VIEW, for they have no kernel; slices stay copies, where their kernel can make them."""
+    return _replace_by_views(graph, copy_slices=True)
+
+
+def _replace_by_views(graph: Graph, *, copy_slices: bool) -> tuple[Graph, list[str]]:
     operators, removed = [], []
     for position, op in enumerate(graph.operators):
-        offset_bytes = _view_offset_bytes(graph, op)
+        copied = copy_slices and op.kind in SLICES and len(op.attributes["begin"]) <= _COPIED_AXES
+        offset_bytes = None if copied else _view_offset_bytes(graph, op)
         if offset_bytes is None:
             operators.append(op)
             continue
@@ -27,9 +38,9 @@ def make_views(graph: Graph) -> tuple[Graph, list[str]]:
 
 
 def _view_offset_bytes(graph: Graph, op: Operator) -> int | None:
-    if op.kind in _RESHAPES:
+    if op.kind in RESHAPES:
         return 0
-    if op.kind not in _SLICES:
+    if op.kind not in SLICES:
         return None
     source, out = graph.tensors[op.inputs[0]], graph.tensors[op.outputs[0]]
     begin, count, strides = (np.array(op.attributes[key]) for key in ("begin", "count", "strides"))
