@@ -11,21 +11,23 @@ _HEAD: Final = """\
 # Operators
 
 What `crest compile` and `crest measure` read from a .tflite. Anything else is refused with the index and the name of
-the operator. Results equal TFLite Micro's reference kernels: int8 bit for bit, float32 within 1e-5. A type is that of
-the output. Versions are those of the .tflite schema; the lower ones are supported, too.
+the operator. Results equal TFLite Micro's reference kernels: int8 and int16 bit for bit, float32 within 1e-5. A type
+is that of the output; int16 goes with int8 weights. Versions are those of the .tflite schema; the lower ones are
+supported, too.
 
 | operator | types | version | inputs | outputs | limits |
 |---|---|---|---|---|---|
 """
 _TAIL: Final = """
-Fused activation: none, relu, relu_n1_to_1 or relu6. Same scale: int8 inputs and outputs share scale and zero point.
+Fused activation: none, relu, relu_n1_to_1 or relu6. Same scale: quantized inputs and outputs share
+scale and zero point.
 
 Operators that broadcast walk along at most 4 axes, those that move elements along at most 5, once neighbouring axes are
 merged and axes of length 1 are left out.
 
-All of them: static shapes; int8 with one scale for each tensor, filters with one for each output channel; int32 only as
-constant arguments; no hybrid types. A file whose shapes contradict its operators is refused. Such files come from
-converters that were given a dynamic batch.
+All of them: static shapes; int8 and int16 with one scale for each tensor, filters with one for each output channel;
+int32 only as constant arguments; no hybrid types. A file whose shapes contradict its operators is refused. Such files
+come from converters that were given a dynamic batch.
 """
 
 

@@ -69,7 +69,7 @@ def lower(graph: Graph, op: Operator, core: CoreName, cost: Cost) -> KernelCall 
 def kernel_types(kind: str) -> list[str]:
     """Output types for which there is a kernel, or a view, of an operator."""
     known = sorted({dtype for known_kind, dtype in (*_BY_CORE, *_LOWERINGS) if known_kind == kind}, reverse=True)
-    return known or ["int8", "float32"]
+    return known or ["int8", "int16", "float32"]
 
 
 def _repeats(graph: Graph, op: Operator) -> int:
