@@ -3,13 +3,16 @@
 #include "crest_nn.h"
 #include "dot_s8.h"
 #include "requantise.h"
+#include "rolled.h"
 
 void crest_lookup_s8(const int8_t *table, const int8_t *in, int8_t *out, int32_t n) {
   const uint8_t *from = (const uint8_t *)in;
+  CREST_ROLLED
   for (; n >= 4; n -= 4, from += 4, out += 4) {
     const int8_t a = table[from[0]], b = table[from[1]], c = table[from[2]], d = table[from[3]];
     out[0] = a, out[1] = b, out[2] = c, out[3] = d;
   }
+  CREST_ROLLED
   for (; n > 0; n--) *out++ = table[*from++];
 }
 
@@ -24,12 +27,13 @@ static inline uint32_t scaled(int32_t factor, int32_t x) {
 }
 
 /* A step of 0 repeats an operand's element. */
-static inline void sum_run(const crest_sum_s8_params *p, const int8_t *left, int32_t left_step, const int8_t *right,
-                           int32_t right_step, int8_t *out, int32_t n) {
+static __attribute__((noinline)) void sum_run(const crest_sum_s8_params *p, const int8_t *left, int32_t left_step,
+                                              const int8_t *right, int32_t right_step, int8_t *out, int32_t n) {
   /* Stores of bytes may alias anything: what is read once here would be read for every element. */
   const int32_t left_factor = p->left_factor, right_factor = p->right_factor;
   const int32_t act_min = p->act_min, act_max = p->act_max;
   const uint32_t offset = (uint32_t)p->offset;
+  CREST_ROLLED
   for (; n > 0; n--, left += left_step, right += right_step) {
     const uint32_t sum = offset + scaled(left_factor, *left) + scaled(right_factor, *right);
     *out++ = (int8_t)crest_clamp((int32_t)sum >> SUM_BITS, act_min, act_max);
@@ -86,7 +90,7 @@ void crest_sum_s8(const crest_sum_s8_params *p, const int8_t *left, const int8_t
 #if CREST_DSP
   done = sum_words(p, left, right, out, n);
 #endif
-  sum_run(p, left + done, 1, right + done, 1, out + done, n - done);
+  if (done < n) sum_run(p, left + done, 1, right + done, 1, out + done, n - done);
 }
 
 void crest_sum_broadcast_s8(const crest_sum_s8_params *p, const int32_t *loops, const int8_t *left, const int8_t *right,

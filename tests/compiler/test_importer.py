@@ -11,6 +11,7 @@ from crest.compiler.build import lower_graph
 from crest.compiler.importer import import_tflite
 from crest.compiler.operators import supported_operators
 from crest.errors import ModelError
+from tests.models_families import elementwise_model, float_model, moves_model
 from tests.models_small import dense_model, residual_model
 from tests.tflite_writer import OpSpec, TensorSpec, write_tflite
 
@@ -53,7 +54,7 @@ def test_dynamic_batch_is_refused():
         import_tflite(write_tflite(tensors, [OpSpec("RELU", [0], [1])], [0], [1]))
 
 
-MODELS = (dense_model(), residual_model())
+MODELS = (dense_model(), residual_model(), elementwise_model(), moves_model(), float_model())
 
 
 @settings(max_examples=1500, deadline=None)

@@ -59,6 +59,12 @@ def lower(graph: Graph, op: Operator, core: CoreName, cost: Cost) -> KernelCall 
     return call if repeats == 1 else replace(call, repeats=repeats, lag_bytes=None)
 
 
+def kernel_types(kind: str) -> list[str]:
+    """Output types for which there is a kernel, or a view, of an operator."""
+    known = sorted({dtype for known_kind, dtype in (*_BY_CORE, *_LOWERINGS) if known_kind == kind}, reverse=True)
+    return known or ["int8", "int16", "float32"]
+
+
 def _repeats(graph: Graph, op: Operator) -> int:
     """How many images, or rows of a dense layer, a kernel that knows one is called for."""
     if op.kind in _ONE_IMAGE:

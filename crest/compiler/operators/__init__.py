@@ -58,9 +58,9 @@ class Reader:
 _ONE, _TWO, _THREE = range(1, 2), range(2, 3), range(3, 4)
 _MANY: Final = range(1, MAX_PARTS + 1)
 _WEIGHTED: Final = range(2, 4)
-_FUSED: Final = "fused activation none, relu, relu_n1_to_1 or relu6"
+_FUSED: Final = "fused activation"
 _BROADCAST: Final = f"operands broadcast, one may be constant; {_FUSED}"
-_SAME_SCALE: Final = "int8: input and output share scale and zero point"
+_SAME_SCALE: Final = "same scale"
 _CONSTANT_AXIS: Final = f"constant axis, up to {MAX_PARTS} parts; {_SAME_SCALE}"
 _WINDOW: Final = f"SAME or VALID padding; any batch; {_FUSED}"
 
@@ -98,9 +98,7 @@ READERS: Final[dict[str, Reader]] = {
         f"last axis; int8: fewer than {MAX_SOFTMAX_DEPTH} elements, output scale 1/256, zero point -128", _ONE,
     ),
     "SPACE_TO_BATCH_ND": Reader(
-        read_space_to_batch,
-        3,
-        f"3 or 4 dimensions; constant block; fills with zeros (TFLM: with anything); {_SAME_SCALE}",
+        read_space_to_batch, 3, f"3 or 4 dimensions; constant block; fills with zeros; {_SAME_SCALE}",
         _THREE,
     ),
     "SPLIT": Reader(read_split, 2, _CONSTANT_AXIS, _TWO, _MANY, (1,)),
