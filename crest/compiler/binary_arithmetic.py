@@ -48,7 +48,7 @@ class AddInt8:
         factors = (left.scale / common, right.scale / common, common / ((1 << _ADD_LEFT_SHIFT) * out.scale))
         first, second, last = (quantize_multiplier(factor) for factor in factors)
         if last[1] > 0:
-            raise ModelError(f"{op.kind} {out.name}: output scale is too small for its inputs")
+            raise ModelError("output scale is too small for its inputs")
         low, high = activation_range_int8(op.attributes["activation"], out.scale, out.zero_point)
         return cls(left, right, out, -1 if op.kind == "SUB" else 1, low, high, (first, second, last))
 
@@ -127,7 +127,7 @@ class MulInt8:
         """The arithmetic of an operator."""
         multiplier, shift = quantize_multiplier(left.scale * right.scale / out.scale)
         if shift > _MOST_SHIFT:
-            raise ModelError(f"{op.kind} {out.name}: output scale is too small for its inputs")
+            raise ModelError("output scale is too small for its inputs")
         low, high = activation_range_int8(op.attributes["activation"], out.scale, out.zero_point)
         return cls(left, right, out, low, high, multiplier, shift)
 

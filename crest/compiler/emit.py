@@ -50,7 +50,7 @@ def _header(graph: Graph, plan: ArenaPlan) -> str:
     lines = [
         _LICENCE, "#ifndef MODEL_H", "#define MODEL_H", "", "#include <stdint.h>", "",
         f"#define MODEL_ARENA_BYTES {plan.size_bytes}", "",
-        "/* Kernels may read up to 3 bytes behind it, whatever lies there: keep it off the end of a memory. */",
+        "/* Kernels may read up to 6 bytes behind it, whatever lies there: keep it off the end of a memory. */",
         "extern uint8_t model_arena[MODEL_ARENA_BYTES];", "",
     ]  # fmt: skip
     for role, indices in (("input", graph.inputs), ("output", graph.outputs)):

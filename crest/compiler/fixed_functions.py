@@ -69,7 +69,7 @@ def _exp(x: int, integer_bits: int) -> int:
 
 
 def _reciprocal(a: int) -> int:
-    """2 / (1 + a) in Q2.29, halved: Newton's iteration on half of 1 + a, for a in Q0.31."""
+    """2 / (1 + a) in Q2.29 for a in Q0.31: Newton's iteration on half of 1 + a."""
     half = (a + (1 << 31)) >> 1
     x = _48_OVER_17 + _high_mul(half, -_32_OVER_17)
     for _ in range(3):

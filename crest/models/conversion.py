@@ -101,29 +101,32 @@ class Converter:
         """The .tflite of a graph: batch 1, batch normalisation folded, the same bytes for the same arguments.
 
         The model's outputs are the graph's, in its order (the subgraph's list of outputs; their tensors are named
-        Identity, Identity_1, ...). int8 means int8 inputs, outputs, activations and per-channel weights.
+        Identity, Identity_1, ...). int8 means int8 inputs, outputs, activations and per-channel weights; int16x8 means
+        the same weights with int16 inputs, outputs and activations.
 
         Args:
             graph: the network.
             weights: its weights.
-            quantization: int8 or float32.
-            calibration: windows [n, *input_shape] whose activations set the int8 ranges; not used for float32.
+            quantization: number format of the model.
+            calibration: windows [n, *input_shape] whose activations set the ranges; not used for float32.
 
         Raises:
             ModelError: weights or windows that do not fit the graph.
-            TrainingError: int8 without calibration windows, or the conversion failed, crashed or took too long.
+            TrainingError: integers without calibration windows, or the conversion failed, crashed or took too long.
         """
         check_weights(graph, weights)
         arrays: Arrays = dict(weights)
-        if quantization == "int8":
+        if quantization != "float32":
             if calibration is None or not len(calibration):
                 raise TrainingError(
-                    "int8 conversion needs calibration windows", hint="a hundred of the training split do"
+                    f"{quantization} conversion needs calibration windows", hint="a hundred of the training split do"
                 )
             if not np.isfinite(calibration).all():
                 raise TrainingError("the calibration windows hold values that are not finite")
             arrays["calibration"] = graph.batched(calibration)
-        answer = self._request({"job": "convert", "graph": graph.canonical_json()}, arrays)
+        answer = self._request(
+            {"job": "convert", "graph": graph.canonical_json(), "quantization": quantization}, arrays
+        )
         return answer["tflite"].tobytes()
 
     def run(self, tflite: bytes, x: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -39,9 +39,13 @@ def _convert(header: dict[str, Any], arrays: Arrays) -> Arrays:
         windows = graph.batched(calibration)
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
         converter.representative_dataset = lambda: ([window[np.newaxis]] for window in windows)
-        converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
-        converter.inference_input_type = tf.int8
-        converter.inference_output_type = tf.int8
+        int16x8 = tf.lite.OpsSet.EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8
+        operators, dtype = {
+            "int8": (tf.lite.OpsSet.TFLITE_BUILTINS_INT8, tf.int8),
+            "int16x8": (int16x8, tf.int16),
+        }[header["quantization"]]
+        converter.target_spec.supported_ops = [operators]
+        converter.inference_input_type = converter.inference_output_type = dtype
     model = converter.convert()
     _check_outputs(model, graph)
     return {"tflite": np.frombuffer(model, dtype=np.uint8)}

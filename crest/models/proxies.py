@@ -20,9 +20,11 @@ from crest.models.layers import (
 )
 from crest.models.weights import parameter_count, weight_shapes
 
-Quantization = Literal["int8", "float32"]
+Quantization = Literal["int8", "int16x8", "float32"]
+"""Number format of activations and weights; int16x8 has int16 activations and int8 weights."""
 
-ELEMENT_BYTES: Final[dict[Quantization, int]] = {"int8": 1, "float32": 4}
+ACTIVATION_BYTES: Final[dict[Quantization, int]] = {"int8": 1, "int16x8": 2, "float32": 4}
+_WEIGHT_BYTES: Final[dict[Quantization, int]] = {"int8": 1, "int16x8": 1, "float32": 4}
 
 
 @dataclass(frozen=True)
@@ -55,14 +57,17 @@ def static_proxies(graph: LayerGraph, quantization: Quantization) -> StaticProxi
 
     Source: the definitions of arXiv 2606.15004 (MAC = 2 FLOPs; traffic = inputs + outputs + unique weights).
     """
-    element_bytes = ELEMENT_BYTES[quantization]
+
+    def traffic_bytes(activations: int, weights: int) -> int:
+        return ACTIVATION_BYTES[quantization] * activations + _WEIGHT_BYTES[quantization] * weights
+
     macs = count_macs(graph)
     return StaticProxies(
         parameters=parameter_count(graph),
         macs=macs,
         flops=2 * macs,
-        memory_traffic_bytes=element_bytes * _fused_elements(graph),
-        memory_traffic_unfused_bytes=element_bytes * _unfused_elements(graph),
+        memory_traffic_bytes=traffic_bytes(*_fused_elements(graph)),
+        memory_traffic_unfused_bytes=traffic_bytes(*_unfused_elements(graph)),
     )
 
 
@@ -82,21 +87,22 @@ def _node_macs(graph: LayerGraph, node: Node) -> int:
     return 0
 
 
-def _unfused_elements(graph: LayerGraph) -> int:
+def _unfused_elements(graph: LayerGraph) -> tuple[int, int]:
+    """Elements of activations and of weights that are moved."""
     activations = sum(
         math.prod(graph.shapes[name]) for node in graph.nodes if node.inputs for name in (*node.inputs, node.name)
     )
-    return activations + sum(math.prod(shape) for shape in weight_shapes(graph).values())
+    return activations, sum(math.prod(shape) for shape in weight_shapes(graph).values())
 
 
-def _fused_elements(graph: LayerGraph) -> int:
-    """Elements moved when followers of a layer work in place on its output."""
+def _fused_elements(graph: LayerGraph) -> tuple[int, int]:
+    """Elements of activations and of weights that are moved when followers of a layer work in place on its output."""
     absorbed = _absorbed(graph)
     elements = 0
     for node in graph.nodes:
         if node.name not in absorbed and not isinstance(node.layer, Input):
             elements += sum(math.prod(graph.shapes[name]) for name in (*node.inputs, node.name))
-    return elements + _folded_weights(graph, absorbed)
+    return elements, _folded_weights(graph, absorbed)
 
 
 def _absorbed(graph: LayerGraph) -> set[str]:

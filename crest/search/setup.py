@@ -13,7 +13,7 @@ from crest.compiler.toolchain import CompilerChoice
 from crest.energy import load_energy_model
 from crest.models.axes import Axis, narrow_space
 from crest.models.family import Family, load_family
-from crest.models.proxies import ELEMENT_BYTES
+from crest.models.proxies import ACTIVATION_BYTES
 from crest.pricing import BuildOptions, Conditions, Pricing, Reserve
 from crest.schedule import Cadenced, Continuous, Schedule
 from crest.search.loop import SearchPlan
@@ -44,7 +44,7 @@ class Setup:
     def conditions(self, quantization: str) -> Conditions:
         """Board, clock, schedule and reserve of the study's prices."""
         reserve = self.study.reserve
-        buffers = self.workload.buffers(ELEMENT_BYTES[quantization])  # type: ignore[index]
+        buffers = self.workload.buffers(ACTIVATION_BYTES[quantization])  # type: ignore[index]
         return Conditions(
             target=self.target,
             schedule=self.schedule,

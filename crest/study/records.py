@@ -14,7 +14,7 @@ from crest.measurement import Lowering
 from crest.study.constraint import Constraint, ConstraintText
 from crest.study.shorthand import OneOrList, WordFor, WordOrMapping
 
-Quantization = Literal["int8", "float32"]
+Quantization = Literal["int8", "int16x8", "float32"]
 SamplerName = Literal["tpe", "random", "nsga2", "gp"]
 
 _Name = TypeVar("_Name", bound=str)

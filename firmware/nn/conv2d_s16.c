@@ -5,23 +5,24 @@
 #include "patch_s16.h"
 #include "requantise_s16.h"
 
-#define INLINE static inline __attribute__((always_inline))
+/* Loops of their own keep what they need in registers. */
+#define APART __attribute__((noinline)) static
 
 typedef enum { ONCE, TWICE } rounding;
 
-INLINE uint32_t bias_of(const crest_weighted_s16_params *p, rounding r, int32_t c) {
+static inline uint32_t bias_of(const crest_weighted_s16_params *p, rounding r, int32_t c) {
   if (c >= p->window.out_c) return 0;
   if (r == ONCE) return (uint32_t)((const crest_channel_s16 *)p->channels)[c].bias;
   return (uint32_t)((const crest_channel *)p->channels)[c].bias;
 }
 
-INLINE void finish(const crest_weighted_s16_params *p, rounding r, int32_t c, uint32_t sum, int16_t *out) {
+static inline void finish(const crest_weighted_s16_params *p, rounding r, int32_t c, uint32_t sum, int16_t *out) {
   if (c >= p->window.out_c) return;
   out[c] = r == ONCE ? crest_finish_s16(p, (const crest_channel_s16 *)p->channels + c, (int32_t)sum)
                      : crest_finish_narrow_s16(p, (const crest_channel *)p->channels + c, (int32_t)sum);
 }
 
-INLINE void one_position(const crest_weighted_s16_params *p, rounding r, const int16_t *x, int32_t depth, int16_t *out) {
+APART void one_position(const crest_weighted_s16_params *p, rounding r, const int16_t *x, int32_t depth, int16_t *out) {
   const int8_t *w = p->weights;
   for (int32_t c = 0; c < p->window.out_c; c += 2) {
     uint32_t first = bias_of(p, r, c), second = bias_of(p, r, c + 1);
@@ -34,7 +35,7 @@ INLINE void one_position(const crest_weighted_s16_params *p, rounding r, const i
   }
 }
 
-INLINE void two_positions(const crest_weighted_s16_params *p, rounding r, const int16_t *x0, const int16_t *x1, int32_t depth,
+APART void two_positions(const crest_weighted_s16_params *p, rounding r, const int16_t *x0, const int16_t *x1, int32_t depth,
                           int16_t *out) {
   const int8_t *w = p->weights;
   for (int32_t c = 0; c < p->window.out_c; c += 2) {
@@ -55,7 +56,7 @@ INLINE void two_positions(const crest_weighted_s16_params *p, rounding r, const 
   }
 }
 
-INLINE void convolve(const crest_weighted_s16_params *p, rounding r, const int16_t *in, int16_t *out, int16_t *scratch) {
+APART void convolve(const crest_weighted_s16_params *p, rounding r, const int16_t *in, int16_t *out, int16_t *scratch) {
   const crest_window *w = &p->window;
   const int32_t depth = crest_patch_depth(w), positions = w->out_h * w->out_w;
   crest_patches_s16 patches = crest_patches_of(w, in);

@@ -22,7 +22,7 @@ static inline crest_patches_s16 crest_patches_of(const crest_window *w, const in
 }
 
 /* The patch of the next position; scratch is as that of crest_patch_s8. */
-static inline const int16_t *crest_next_patch(crest_patches_s16 *p, void *scratch) {
+__attribute__((noinline)) static const int16_t *crest_next_patch(crest_patches_s16 *p, void *scratch) {
   const int8_t *patch = crest_patch_s8(&p->bytes, p->in, p->y, p->x, 0, scratch);
   if (++p->x == p->bytes.out_w) p->x = 0, p->y++;
   return (const int16_t *)(const void *)patch;

@@ -209,3 +209,12 @@ def test_malformed_operators_are_refused_with_index_and_name():
         inputs = [i for i in range(len(tensors)) if tensors[i].data is None and i not in op.outputs]
         with pytest.raises(ModelError, match=place % op.kind + ".*" + problem):
             import_tflite(write_tflite(tensors, [op], inputs or [0], op.outputs))
+
+
+def test_what_kernels_cannot_do_is_refused_with_its_name():
+    with pytest.raises(ModelError, match="model: ADD t2: output scale is too small for its inputs"):
+        lower_graph(import_tflite(add_model((1.0, 0), (1.0, 0), (1e-6, 0), n=4)))
+    tensors = [TensorSpec((2, 3, 2, 3, 2), "float32"), TensorSpec((1, 3, 1, 3, 1), "float32")]
+    op = OpSpec("ADD", [0, 1], [2])
+    with pytest.raises(ModelError, match="model: ADD t2: its 5 axes do not merge to 4"):
+        lower_graph(import_tflite(write_tflite([*tensors, tensors[0]], [op], [0, 1], [2])))

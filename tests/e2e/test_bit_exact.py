@@ -8,6 +8,7 @@ import pytest
 from crest.backends.emulated import MachineTransport
 from crest.backends.session import open_session
 from crest.compiler.build import build_program, lower_graph
+from crest.compiler.graph import INTEGER_RANGES
 from crest.compiler.importer import import_tflite
 from crest.compiler.toolchain import target_toolchain
 from crest.emulators import load_engine
@@ -21,7 +22,7 @@ from crest.models.tcn import TCN  # noqa: E402
 from crest.models.weights import initial_weights  # noqa: E402
 from crest.workloads.base import Head  # noqa: E402
 
-ARCHITECTURES, INPUTS = 10, 100
+ARCHITECTURES, INT16_ARCHITECTURES, INPUTS = 10, 4, 100
 HEADS = (Head("x", 1, "mse"), Head("y", 1, "mse"))
 TARGET = load_target("nano33ble")
 
@@ -40,13 +41,23 @@ def converter():
         yield running
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(INT16_ARCHITECTURES))
+def test_int16_outputs_equal_tflm_on_the_emulated_board(seed, converter):
+    check_board(seed, converter, "int16x8")
+
+
 @pytest.mark.parametrize("seed", range(ARCHITECTURES))
 def test_outputs_equal_tflm_on_the_emulated_board(seed, converter):
+    check_board(seed, converter, "int8")
+
+
+def check_board(seed, converter, quantization):
     candidate = sampled(seed)
     graph = TCN().build(candidate, (200, 10), HEADS)
     rng = np.random.default_rng([seed, 1])
     calibration = rng.standard_normal((50, 200, 10)).astype(np.float32)
-    tflite = converter.convert(graph, initial_weights(graph, seed), "int8", calibration)
+    tflite = converter.convert(graph, initial_weights(graph, seed), quantization, calibration)
 
     imported = import_tflite(tflite, f"sample {seed}")
     oracle = tflm.Interpreter.from_bytes(tflite)
@@ -55,7 +66,9 @@ def test_outputs_equal_tflm_on_the_emulated_board(seed, converter):
     session = open_session(MachineTransport(machine), program)
     distinct = set()
     for _ in range(INPUTS):
-        x = rng.integers(-128, 128, imported.tensors[imported.inputs[0]].shape, dtype=np.int8)
+        source = imported.tensors[imported.inputs[0]]
+        low, high = INTEGER_RANGES[source.dtype]
+        x = rng.integers(low, high + 1, source.shape, dtype=source.dtype)
         oracle.set_input(x, 0)
         oracle.invoke()
         expected = b"".join(oracle.get_output(i).tobytes() for i in range(len(HEADS)))

@@ -36,6 +36,7 @@ from crest.models.layers import (
     Slice,
     same_padding,
 )
+from crest.models.proxies import Quantization
 from crest.models.tcn import TCN
 from crest.models.weights import Weights, initial_weights
 from crest.workloads.base import Head
@@ -134,12 +135,17 @@ def test_float_model_equals_torch(converter: Converter, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", GRAPHS)
-def test_int8_model_is_close_to_float(converter: Converter, name: str) -> None:
+def test_integer_models_are_close_to_float(converter: Converter, name: str) -> None:
     graph = GRAPHS[name]()
     weights, x = visible(graph), windows(graph, 60)
     expected = predict(graph, weights, x)
-    error = converter.run(converter.convert(graph, weights, "int8", x), x) - expected
-    assert np.sqrt((error**2).mean(axis=0)).max() < 0.02 * np.ptp(expected)
+
+    def largest_error(quantization: Quantization) -> float:
+        error = converter.run(converter.convert(graph, weights, quantization, x), x) - expected
+        return float(np.sqrt((error**2).mean(axis=0)).max())
+
+    assert largest_error("int8") < 0.02 * np.ptp(expected)
+    assert largest_error("int16x8") < largest_error("int8")
 
 
 def test_int8_model_on_tflm(converter: Converter) -> None:
@@ -170,7 +176,7 @@ def _affine(detail: dict) -> tuple[float, int]:
 
 
 @pytest.mark.parametrize("name", ["skips", "residual", "no_norm"])
-@pytest.mark.parametrize("quantization", ["int8", "float32"])
+@pytest.mark.parametrize("quantization", ["int8", "int16x8", "float32"])
 def test_a_tcn_ships_plain_operators(converter: Converter, name: str, quantization: str) -> None:
     graph = GRAPHS[name]()
     found = operators(converter.convert(graph, visible(graph), quantization, windows(graph, 3)))  # type: ignore[arg-type]

@@ -61,6 +61,10 @@ def test_memory_traffic_by_hand() -> None:
     proxies = static_proxies(counted_graph(), "int8")
     assert proxies.memory_traffic_bytes == fused
     assert proxies.memory_traffic_unfused_bytes == unfused
+    mixed = static_proxies(counted_graph(), "int16x8")
+    weights, unfused_weights = (54 + 3) + (3 + 3) + (15 + 5), 54 + 4 * 3 + (3 + 3) + (15 + 5)
+    assert mixed.memory_traffic_bytes == 2 * fused - weights
+    assert mixed.memory_traffic_unfused_bytes == 2 * unfused - unfused_weights
     wide = static_proxies(counted_graph(), "float32")
     assert (wide.memory_traffic_bytes, wide.memory_traffic_unfused_bytes) == (4 * fused, 4 * unfused)
     assert wide.metrics()["memory_traffic_bytes"] == 4.0 * fused

@@ -42,7 +42,7 @@ def test_words_are_offered_where_they_stand_for_a_mapping(schema):
     assert {"enum": ["continuous", "cadenced"]} in schema["properties"]["schedule"]["anyOf"]
     assert {"enum": ["emulated"]} in schema["properties"]["backend"]["anyOf"]
     one, many = schema["properties"]["quantization"]["anyOf"]
-    assert one["enum"] == ["int8", "float32"]
+    assert one["enum"] == ["int8", "int16x8", "float32"]
     assert many["type"] == "array"
 
 

@@ -45,16 +45,23 @@ from crest.targets import CoreName
 
 
 def lower(graph: Graph, op: Operator, core: CoreName, cost: Cost) -> KernelCall | None:
-    """The cheapest kernel call of an operator on a core; None for a view, which needs no code."""
+    """The cheapest kernel call of an operator on a core; None for a view, which needs no code.
+
+    Raises:
+        ModelError: the operator is outside of what its kernels can do.
+    """
     if op.kind == "VIEW":
         return None
-    dtype = graph.tensors[op.outputs[0]].dtype
-    if (op.kind, dtype) in _BY_CORE:
-        call = min(_BY_CORE[op.kind, dtype](graph, op, core), key=cost)
-    elif (op.kind, dtype) in _LOWERINGS:
-        call = _LOWERINGS[op.kind, dtype](graph, op)
-    else:
-        raise ModelError(f"{graph.name}: no {dtype} kernel for {op.kind}")
+    out = graph.tensors[op.outputs[0]]
+    if (op.kind, out.dtype) not in _BY_CORE and (op.kind, out.dtype) not in _LOWERINGS:
+        raise ModelError(f"{graph.name}: no {out.dtype} kernel for {op.kind}")
+    try:
+        if (op.kind, out.dtype) in _BY_CORE:
+            call = min(_BY_CORE[op.kind, out.dtype](graph, op, core), key=cost)
+        else:
+            call = _LOWERINGS[op.kind, out.dtype](graph, op)
+    except ModelError as exc:
+        raise ModelError(f"{graph.name}: {op.kind} {out.name}: {exc.message}", hint=exc.hint) from exc
     repeats = _repeats(graph, op)
     return call if repeats == 1 else replace(call, repeats=repeats, lag_bytes=None)
 

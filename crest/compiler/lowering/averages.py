@@ -68,7 +68,7 @@ def softmax_s8(graph: Graph, op: Operator) -> KernelCall:
     fraction_bits = 31 - _DIFFERENCE_INTEGER_BITS
     multiplier, shift = quantize_multiplier(op.attributes["beta"] * source.scale * (1 << fraction_bits))
     if shift < 0:
-        raise ModelError(f"{graph.name}: SOFTMAX {source.name}: input scale {source.scale} is too small")
+        raise ModelError(f"input scale {source.scale} is too small")
     radius = (((1 << _DIFFERENCE_INTEGER_BITS) - 1) << fraction_bits) >> shift
     depth = source.shape[-1]
     fields = {

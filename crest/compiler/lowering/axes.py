@@ -38,10 +38,10 @@ def merge(counts: Sequence[int], *steps: Sequence[int]) -> tuple[list[int], list
     return [count for count, _ in kept], [[step[i] for _, step in kept] for i in range(len(steps))]
 
 
-def loops(counts: Sequence[int], *steps: Sequence[int], where: str) -> tuple[list[int], list[list[int]]]:
+def loops(counts: Sequence[int], *steps: Sequence[int]) -> tuple[list[int], list[list[int]]]:
     """Merged loops, filled up in front to the number that kernels expect."""
     merged_counts, merged_steps = merge(counts, *steps)
     if len(merged_counts) > LOOPS:
-        raise ModelError(f"{where}: its {len(counts)} axes do not merge to {LOOPS}")
+        raise ModelError(f"its {len(counts)} axes do not merge to {LOOPS}")
     missing = LOOPS - len(merged_counts)
     return [1] * missing + merged_counts, [[0] * missing + step for step in merged_steps]

@@ -70,7 +70,6 @@ def broadcast(
         out.shape,
         broadcast_steps(left.shape, out.shape),
         broadcast_steps(right.shape, out.shape),
-        where=f"{graph.name}: {op.kind} {out.name}",
     )
     sources, constants, size = _operands(graph, op)
     table = Constant("loops", "int32_t", np.array([*counts, *steps[0], *steps[1]]))

@@ -35,7 +35,7 @@ def _gather(graph: Graph, op: Operator, counts: list[int], steps: list[int], off
     steps = steps[: len(counts)]
     missing = LOOPS - len(counts)
     if missing < 0:
-        raise ModelError(f"{graph.name}: {op.kind} {graph.tensors[op.outputs[0]].name}: moves along more than 5 axes")
+        raise ModelError("moves along more than 5 axes")
     fields = {
         "count": [1] * missing + counts,
         "step_bytes": [0] * missing + [step * size for step in steps],
@@ -49,7 +49,7 @@ def pad(graph: Graph, op: Operator) -> KernelCall:
     """The input within a larger, filled tensor."""
     source, out = graph.tensors[op.inputs[0]], graph.tensors[op.outputs[0]]
     if len(out.shape) > LOOPS:
-        raise ModelError(f"{graph.name}: PAD {out.name}: more than {LOOPS} dimensions are not supported")
+        raise ModelError(f"more than {LOOPS} dimensions are not supported")
     missing = LOOPS - len(out.shape)
     fields = {
         "in": [1] * missing + list(source.shape),

@@ -33,7 +33,7 @@ def sum_s16(graph: Graph, op: Operator) -> KernelCall:
     right_multiplier, right_shift = quantize_multiplier(right.scale / common)
     out_multiplier, out_shift = quantize_multiplier(common / ((1 << _ADD_LEFT_SHIFT) * out.scale))
     if out_shift > 0:
-        raise ModelError(f"{graph.name}: {op.kind} {out.name}: output scale is too small for its inputs")
+        raise ModelError("output scale is too small for its inputs")
     low, high = activation_range_int16(op.attributes["activation"], out.scale)
     fields = {
         "left_multiplier": left_multiplier, "left_shift": -left_shift, "right_multiplier": right_multiplier,
@@ -48,7 +48,7 @@ def mul_s16(graph: Graph, op: Operator) -> KernelCall:
     left, right, out = (graph.tensors[i] for i in (*op.inputs, *op.outputs))
     multiplier, shift = quantize_multiplier(left.scale * right.scale / out.scale)
     if shift > 0:
-        raise ModelError(f"{graph.name}: MUL {out.name}: output scale is too small for its inputs")
+        raise ModelError("output scale is too small for its inputs")
     low, high = activation_range_int16(op.attributes["activation"], out.scale)
     fields = {"multiplier": multiplier, "shift": -shift, "act_min": low, "act_max": high}
     return broadcast("crest_mul_s16", graph, op, ("crest_mul_s16_params", fields))
@@ -88,7 +88,7 @@ def mean_s16(graph: Graph, op: Operator) -> KernelCall:
         math.prod(part) for part in (shape[: axes[0]], shape[axes[0] : axes[-1] + 1], shape[axes[-1] + 1 :])
     )
     if count > (1 << 31) // -INT16_MIN:
-        raise ModelError(f"{graph.name}: MEAN {out.name}: the sum of {count} elements may leave 32 bits")
+        raise ModelError(f"the sum of {count} elements may leave 32 bits")
     multiplier, shift = quantize_multiplier(source.scale / out.scale)
     headroom = min(count.bit_length() - 1, 32, 31 + shift)
     arguments = (outer, count, inner, (multiplier << headroom) // count, shift - headroom)
@@ -101,7 +101,7 @@ def softmax_s16(graph: Graph, op: Operator) -> KernelCall:
     step = -_SMALLEST_EXPONENT / _INT16_STEPS
     multiplier, shift = quantize_multiplier(source.scale * op.attributes["beta"] / step)
     if shift > _LARGEST_SOFTMAX_SHIFT:
-        raise ModelError(f"{graph.name}: SOFTMAX {source.name}: input scale {source.scale} is too large")
+        raise ModelError(f"input scale {source.scale} is too large")
     depth = source.shape[-1]
     fields = {
         "outer": source.elements // depth, "depth": depth, "multiplier": multiplier, "shift": shift,

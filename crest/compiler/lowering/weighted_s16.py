@@ -125,7 +125,7 @@ def _layer(graph: Graph, op: Operator, window: dict[str, int], weights: NDArray[
     )
     layer = _with_plain_constants(layer)
     if not is_narrow and ((layer.largest_sums >= _WIDE_SUM_LIMIT) | (layer.shift > _WIDE_SHIFT_LIMIT)).any():
-        raise ModelError(f"{graph.name}: {op.kind} {out.name}: biases or scales leave the range of int16 arithmetic")
+        raise ModelError("biases or scales leave the range of int16 arithmetic")
     return layer
 
 

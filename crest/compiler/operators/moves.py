@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import tflite
@@ -106,7 +107,7 @@ def read_space_to_batch(raw: Any, op: Operator, tensors: Tensors, where: str) ->
     padded = [s + int(p.sum()) for s, p in zip(source.shape[1:], pads, strict=False)]
     need(all(s % b == 0 for s, b in zip(padded, block, strict=True)), where, "blocks do not divide the padded input")
     cells = [s // b for s, b in zip(padded, block, strict=True)]
-    check_shape(out, (source.shape[0] * _product(block), *cells, source.shape[-1]), where)
+    check_shape(out, (source.shape[0] * math.prod(block), *cells, source.shape[-1]), where)
     check_same_scale(where, source, out)
     return {"block": block, "before": tuple(int(p[0]) for p in pads)}
 
@@ -117,13 +118,13 @@ def read_batch_to_space(raw: Any, op: Operator, tensors: Tensors, where: str) ->
     block, crops = _block(op, tensors, where)
     batch = source.shape[0]
     need(
-        batch % _product(block) == 0,
+        batch % math.prod(block) == 0,
         where,
         f"batch {batch} is no multiple of the block {list(block)}",
         DYNAMIC_BATCH_HINT,
     )
     sizes = [s * b - int(c.sum()) for s, b, c in zip(source.shape[1:], block, crops, strict=False)]
-    check_shape(out, (batch // _product(block), *sizes, source.shape[-1]), where)
+    check_shape(out, (batch // math.prod(block), *sizes, source.shape[-1]), where)
     check_same_scale(where, source, out)
     return {"block": block, "before": tuple(int(c[0]) for c in crops)}
 
@@ -135,10 +136,3 @@ def _block(op: Operator, tensors: Tensors, where: str) -> tuple[tuple[int, ...],
     need(block.shape == (axes,) and bool((block > 0).all()), where, "block shape is malformed")
     need(edges.shape == (axes, 2) and bool((edges >= 0).all()), where, "paddings or crops are malformed")
     return tuple(int(size) for size in block), edges
-
-
-def _product(sizes: tuple[int, ...]) -> int:
-    product = 1
-    for size in sizes:
-        product *= size
-    return product
