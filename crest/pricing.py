@@ -198,6 +198,8 @@ def _source_digest() -> str:
     package = Path(__file__).resolve().parent
     paths = [path for room in ("backends", "compiler", "emulators") for path in package.joinpath(room).rglob("*.py")]
     paths += [*asset_path("firmware").rglob("*.[ch]"), *asset_path("emulation", "native").glob("*.c")]
+    # They decide which kernels are built.
+    paths += asset_path("emulation", "kernels").glob("*.yaml")
     digest = hashlib.sha256()
     for path in sorted(paths):
         digest.update(path.read_bytes())
