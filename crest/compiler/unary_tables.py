@@ -75,9 +75,9 @@ def _arguments(source: Tensor) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
 
 def hard_swish(source: Tensor, out: Tensor) -> NDArray[np.int64]:
     """Hard swish, x * relu6(x + 3) / 6, in 16-bit fixed point."""
-    fine = np.float32(source.scale) * np.float32(1 / 128)
-    out_multiplier, out_exponent = _short_multiplier(float(fine / np.float32(out.scale)))
-    gate_multiplier, gate_exponent = _short_multiplier(float(fine / np.float32(3 / 32768)))
+    fine = source.scale / 128
+    out_multiplier, out_exponent = _short_multiplier(fine / out.scale)
+    gate_multiplier, gate_exponent = _short_multiplier(fine * 32768 / 3)
     values = (INPUTS - source.zero_point) << 7
     # The gate is x / 3 in Q0.15, saturated to [-1, 1], then brought to [0, 1].
     gate = _short_high_mul(_saturated_left(values, max(gate_exponent - 1, 0)), gate_multiplier)
