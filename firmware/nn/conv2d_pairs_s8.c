@@ -47,15 +47,9 @@ typedef struct {
 #define TILE_STEP                \
   "ldm.w r0!, {r8, r9, r10}\n\t"   \
   "ldr.w r11, [r1], #4\n\t"      \
-  "sxtb16 r12, r11, ror #8\n\t"  \
-  "sxtb16 r11, r11\n\t"          \
-  "smlad r2, r8, r11, r2\n\t"    \
-  "smlad r3, r9, r11, r3\n\t"    \
-  "smlad r4, r10, r11, r4\n\t"   \
-  "smlad r5, r8, r12, r5\n\t"    \
-  "smlad r6, r9, r12, r6\n\t"    \
-  "smlad r7, r10, r12, r7\n\t"
+  CREST_TILE_PRODUCTS
 #define TILE_GROUP TILE_STEP TILE_STEP /* 80 bytes */
+
 /* Three positions, all output channels. x: their patches as widen() leaves them. */
 __attribute__((naked, noinline)) static void tile(const arguments *a __attribute__((unused)),
                                                   const int8_t *weights __attribute__((unused))) {

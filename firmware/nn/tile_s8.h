@@ -26,6 +26,16 @@
   "mov r4, r2\n\t"                 \
   "mov r6, r5\n\t"                 \
   "mov r7, r5\n\t"
+/* Adds the products of two taps: of three positions in r8 to r10, and of the two channels in the bytes of r11. */
+#define CREST_TILE_PRODUCTS        \
+  "sxtb16 r12, r11, ror #8\n\t"  \
+  "sxtb16 r11, r11\n\t"          \
+  "smlad r2, r8, r11, r2\n\t"    \
+  "smlad r3, r9, r11, r3\n\t"    \
+  "smlad r4, r10, r11, r4\n\t"   \
+  "smlad r5, r8, r12, r5\n\t"    \
+  "smlad r6, r9, r12, r6\n\t"    \
+  "smlad r7, r10, r12, r7\n\t"
 /* Stores their int8 values; goes to 1 for the next two channels, to 3 behind the last. Leaves r1 alone. */
 #define CREST_TILE_FINISH                                                                       \
   "ldr r0, [sp, #12]\n\t"                                                                       \
