@@ -24,7 +24,7 @@ from crest.compiler.passes import PassSet
 from crest.compiler.program import Program, ProgramLayer
 from crest.compiler.toolchain import CompilerChoice, Toolchain, target_toolchain
 from crest.emulators.profile import PROFILE_SCHEMA, ExecutionProfile
-from crest.energy import load_energy_model
+from crest.energy import load_power
 from crest.files import write_atomically
 from crest.frozen import Frozen
 from crest.measurement import LayerCost, Lowering, Measurement, MemoryReport
@@ -95,9 +95,9 @@ class Pricing:
         use_cache: bool = True,
     ) -> None:
         self.conditions = conditions
-        # A missing model should be known before anything is built.
+        # What is wrong with a model should be known before anything is built.
         load_cycle_model(conditions.target)
-        load_energy_model(conditions.target).states(conditions.clock_mhz, conditions.target.code_region)
+        load_power(conditions.target, conditions.clock_mhz)
         self._backend = backend
         compiler = options.compiler
         self._toolchain = target_toolchain(compiler.cc, conditions.target, compiler.cflags)
@@ -212,9 +212,8 @@ def price(execution: Execution, conditions: Conditions) -> Measurement:
     cycle_model = load_cycle_model(target)
     cycles = cycle_model.total_cycles(execution.profile)
     latency_ms = cycles.scaled(1e-3 / conditions.clock_mhz)
-    energy_model = load_energy_model(target, "mcu_rail")
-    states = energy_model.states(conditions.clock_mhz, target.code_region)
-    costs = characterise(latency_ms, states, conditions.schedule, reserve_cpu_pct=conditions.reserve.cpu_pct)
+    power = load_power(target, conditions.clock_mhz)
+    costs = characterise(latency_ms, power.states, conditions.schedule, reserve_cpu_pct=conditions.reserve.cpu_pct)
     return Measurement(
         target=target.name,
         backend=execution.backend,
@@ -224,7 +223,7 @@ def price(execution: Execution, conditions: Conditions) -> Measurement:
         toolchain=execution.toolchain,
         lowering=execution.lowering,
         timing_model=cycle_model.identity,
-        energy_model=energy_model.identity,
+        energy_model=power.model,
         golden_pairs_checked=execution.golden_pairs_checked,
         memory=_beside(execution.memory, conditions.reserve),
         layers=_layer_costs(execution, cycle_model.layer_cycles(execution.profile)),

@@ -17,8 +17,8 @@ from tests.models_small import residual_model
 TARGET = load_target("nano33ble")
 
 
-def pricing(**options):
-    conditions = Conditions(TARGET, Continuous(), Reserve(), max(TARGET.clock_mhz))
+def pricing(target=TARGET, **options):
+    conditions = Conditions(target, Continuous(), Reserve(), max(target.clock_mhz))
     return Pricing(conditions, EmulatedBackend(), BuildOptions(**options), use_cache=False)
 
 
@@ -64,3 +64,19 @@ def test_plain_lowering_runs_what_was_exported():
 def test_the_key_of_a_price_tells_builds_apart():
     choices = [{}, {"lowering": "plain"}, {"compiler": CompilerChoice("zig", ("-O3",))}]
     assert len({pricing(**choice).key("the same graph") for choice in choices}) == 3
+
+
+def test_a_board_without_an_energy_model_has_every_other_price():
+    graph = import_tflite(residual_model())
+    bare = pricing(TARGET.model_copy(update={"name": "bare"}))
+    measurement, known = (road.price(road.run(road.build(graph))) for road in (bare, pricing()))
+    assert measurement.energy_model == "none"
+    for name in ("energy_per_inference_uj", "energy_per_window_uj", "average_power_uw"):
+        estimate = getattr(measurement, name)
+        assert (estimate.value, estimate.reason) == (None, "no energy model of bare")
+    assert (measurement.latency_ms, measurement.memory) == (known.latency_ms, known.memory)
+    assert set(known.metrics()) - set(measurement.metrics()) == {
+        "energy_per_inference_uj",
+        "energy_per_window_uj",
+        "average_power_uw",
+    }

@@ -20,7 +20,7 @@ from crest.cli.options import (
     build_options,
     read_model,
 )
-from crest.energy import load_energy_model
+from crest.energy import load_energy_model, load_power
 from crest.errors import AssetError
 from crest.measurement import Measurement
 from crest.pricing import Conditions, Pricing, Reserve
@@ -86,7 +86,7 @@ def measure(
 
 def _extra_rows(measurement: Measurement, board: Target, when: Schedule, battery_mah: float) -> list[tuple[str, str]]:
     """Battery life, and the energy inside the other measuring boundary where a model of it exists."""
-    volt = load_energy_model(board).conditions.volt
+    volt = load_power(board, measurement.clock_mhz).states.volt
     life_h = battery_life_h(measurement.average_power_uw, battery_mah, volt)
     rows = [(f"battery life, {battery_mah:g} mAh", format_estimate("battery_life_h", life_h))]
     try:

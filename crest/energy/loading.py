@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import NamedTuple
 
 from crest.assets import asset_path
 from crest.energy.model import Boundary, EnergyModel, EnergyModelFile
 from crest.errors import AssetError
+from crest.schedule import PowerStates
 from crest.targets import Target
 from crest.yaml_io import load_yaml, validate
 
@@ -43,6 +45,27 @@ def load_energy_model(target: Target, boundary: Boundary = "mcu_rail", path: Pat
         f" target {target.name!r}",
         hint=f"it holds {have}; a model is never used outside of its conditions",
     )
+
+
+class Power(NamedTuple):
+    """What a price takes from an energy model: its identity, ``none`` where there is none, and power by state."""
+
+    model: str
+    states: PowerStates
+
+
+def load_power(target: Target, clock_mhz: float) -> Power:
+    """Power by state of a target's MCU rail at one of its clocks.
+
+    A board may arrive before its energy model: without a file every figure is absent, with that reason.
+
+    Raises:
+        AssetError: there is a file, and it is malformed or does not hold for this supply and clock.
+    """
+    if not _default_path(target).exists():
+        return Power("none", PowerStates.unknown(f"no energy model of {target.name}", target.supply.volt))
+    model = load_energy_model(target)
+    return Power(model.identity, model.states(clock_mhz, target.code_region))
 
 
 def _default_path(target: Target) -> Path:

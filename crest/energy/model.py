@@ -183,8 +183,7 @@ class EnergyModel(Frozen):
 
     def _rest(self, name: SleepName, rest: RestState | None) -> SleepState:
         if rest is None or self.conditions.volt is None:
-            absent = Estimate.absent(f"{self.boundary} {name}: {self.not_modelled.get(name, 'not modelled')}")
-            return SleepState(power_uw=absent, wake_up_ms=absent, wake_up_energy_uj=absent)
+            return SleepState.unknown(f"{self.boundary} {name}: {self.not_modelled.get(name, 'not modelled')}")
         return SleepState(
             power_uw=rest.current_ua.estimate().scaled(self.conditions.volt),
             wake_up_ms=rest.wake_up_latency_us.estimate().scaled(1e-3),
