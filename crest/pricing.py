@@ -17,11 +17,12 @@ from pydantic import ValidationError
 
 from crest.assets import asset_path, cache_dir
 from crest.backends.base import Backend
-from crest.compiler.build import Lowered, build_program, check_fit, check_static_fit, lower_graph
+from crest.compiler.build import OWN_RUNTIME, Lowered, build_program, check_fit, check_static_fit, lower_graph
 from crest.compiler.graph import Graph
 from crest.compiler.linker import linker_script
 from crest.compiler.passes import PassSet
 from crest.compiler.program import Program, ProgramLayer
+from crest.compiler.tflm import open_tflm
 from crest.compiler.toolchain import CompilerChoice, Toolchain, target_toolchain
 from crest.emulators.profile import PROFILE_SCHEMA, ExecutionProfile
 from crest.energy import load_power
@@ -52,6 +53,7 @@ class Execution(Frozen):
     backend: str
     toolchain: str
     lowering: Lowering = "optimized"
+    runtime: str = OWN_RUNTIME
     elf_sha256: str
     golden_pairs_checked: int
     layers: tuple[ProgramLayer, ...]
@@ -71,10 +73,18 @@ class Conditions:
 
 @dataclass(frozen=True)
 class BuildOptions:
-    """How a graph becomes firmware."""
+    """How a graph becomes firmware.
+
+    Attributes:
+        compiler: which compiler, with which flags.
+        lowering: which of our passes; none where TFLite Micro runs the model.
+        tflm_tree: folder of the TFLite Micro sources that run the model, empty for that of ``$CREST_TFLM``; None for
+            the compiler's own code.
+    """
 
     compiler: CompilerChoice = field(default_factory=CompilerChoice)
     lowering: Lowering = "optimized"
+    tflm_tree: str | None = None
 
 
 class Pricing:
@@ -101,7 +111,9 @@ class Pricing:
         self._backend = backend
         compiler = options.compiler
         self._toolchain = target_toolchain(compiler.cc, conditions.target, compiler.cflags)
-        self._lowering = options.lowering
+        tree = options.tflm_tree
+        self._tflm = None if tree is None else open_tflm(tree, conditions.target, self._toolchain)
+        self._lowering: Lowering = options.lowering if tree is None else "plain"
         self._use_cache = use_cache
         self._environment = self._environment_digest()
 
@@ -119,9 +131,12 @@ class Pricing:
         return self._build(graph, self._lowering)
 
     def _build(self, graph: Graph, passes: PassSet) -> Program:
-        lowered = lower_graph(graph, self.conditions.target.core, passes=passes)
-        self._check_static_fit(lowered)
-        program = build_program(lowered, self.conditions.target, self._toolchain)
+        if self._tflm is not None:
+            program = self._tflm.build_program(graph)
+        else:
+            lowered = lower_graph(graph, self.conditions.target.core, passes=passes)
+            self._check_static_fit(lowered)
+            program = build_program(lowered, self.conditions.target, self._toolchain)
         check_fit(self._beside(program.memory), self.conditions.target)
         return program
 
@@ -133,6 +148,7 @@ class Pricing:
             backend=record.backend,
             toolchain=program.toolchain,
             lowering=self._lowering,
+            runtime=program.runtime,
             elf_sha256=record.elf_sha256,
             golden_pairs_checked=record.golden_pairs_checked,
             layers=program.layers,
@@ -177,6 +193,7 @@ class Pricing:
             "toolchain": self._toolchain.identity,
             "flags": [self._toolchain.flags, self._toolchain.link_flags],
             "lowering": self._lowering,
+            "runtime": self._tflm.identity if self._tflm else OWN_RUNTIME,
             "memory_map": linker_script(target),
             "target": target.model_dump(mode="json", exclude={"description", "sources", "supply", "clock_mhz"}),
         }
@@ -197,7 +214,7 @@ def _source_digest() -> str:
     """Hash of our own sources that decide what is built and how it is counted."""
     package = Path(__file__).resolve().parent
     paths = [path for room in ("backends", "compiler", "emulators") for path in package.joinpath(room).rglob("*.py")]
-    paths += [*asset_path("firmware").rglob("*.[ch]"), *asset_path("emulation", "native").glob("*.c")]
+    paths += [*asset_path("firmware").rglob("*.[ch]*"), *asset_path("emulation", "native").glob("*.c")]
     # They decide which kernels are built.
     paths += asset_path("emulation", "kernels").glob("*.yaml")
     digest = hashlib.sha256()
@@ -222,6 +239,7 @@ def price(execution: Execution, conditions: Conditions) -> Measurement:
         elf_sha256=execution.elf_sha256,
         toolchain=execution.toolchain,
         lowering=execution.lowering,
+        runtime=execution.runtime,
         timing_model=cycle_model.identity,
         energy_model=power.model,
         golden_pairs_checked=execution.golden_pairs_checked,

@@ -16,7 +16,10 @@ from crest.cli.options import (
     LoweringChoice,
     LoweringOption,
     Model,
+    RuntimeOption,
+    RuntimeSelection,
     TargetOption,
+    TreeOption,
     build_options,
     read_model,
 )
@@ -60,6 +63,8 @@ def measure(
     toolchain: CompilerOption = "zig",
     cflags: FlagsOption = "",
     lowering: LoweringChoice = LoweringOption.optimized,
+    runtime: RuntimeSelection = RuntimeOption.crest,
+    tflm_tree: TreeOption = None,
     engine: Annotated[str, typer.Option(help="Emulator that runs the firmware.")] = "unicorn",
     battery_mah: Annotated[float, typer.Option(min=0.001, help="Battery for the battery life.")] = 220.0,
     reserve_ram_bytes: Annotated[int, typer.Option(min=0, help="RAM kept for the application.")] = 0,
@@ -77,7 +82,9 @@ def measure(
         when = Cadenced(period_ms=period_ms, sleep="deep_sleep" if sleep is SleepOption.deep else "sleep")
     reserve = Reserve(ram_bytes=reserve_ram_bytes, flash_bytes=reserve_flash_bytes)
     conditions = Conditions(board, when, reserve, max(board.clock_mhz))
-    pricing = Pricing(conditions, EmulatedBackend(engine), build_options(toolchain, cflags, lowering))
+    pricing = Pricing(
+        conditions, EmulatedBackend(engine), build_options(toolchain, cflags, lowering, runtime, tflm_tree)
+    )
     measurement = pricing.price(pricing.run(pricing.build(graph)))
     if json_file is not None:
         write_output(json_file, measurement.model_dump_json(indent=2) + "\n")

@@ -33,6 +33,7 @@ from crest.measurement import MemoryReport
 from crest.targets import CoreName, Target
 
 GOLDEN_PAIRS = 4
+OWN_RUNTIME = "crest"
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,7 @@ def lower_graph(
         removed = (*removed, PassRecord("reorder", tuple(moved)))
         lags = lag_bytes(calls)
     arena = plan_arena(graph, scratch_bytes(calls), lags)
-    model_id = _content_hash(graph).digest()[:8]
+    model_id = content_hash(graph).digest()[:8]
     return Lowered(imported, graph, removed, calls, arena, model_id)
 
 
@@ -84,8 +85,8 @@ def check_static_fit(lowered: Lowered, target: Target, extra_flash_bytes: int, e
     """
     weights = sum(call.weight_bytes for call in lowered.calls if call is not None) + extra_flash_bytes
     ram = lowered.arena.size_bytes + extra_ram_bytes
-    _check("flash", weights, target.flash_available_bytes, target.name, "weights and reserve alone need")
-    _check("RAM", ram, target.ram_available_bytes, target.name, "arena, buffers and reserve alone need")
+    check_room("flash", weights, target.flash_available_bytes, target.name, "weights and reserve alone need")
+    check_room("RAM", ram, target.ram_available_bytes, target.name, "arena, buffers and reserve alone need")
 
 
 def check_fit(memory: MemoryReport, target: Target) -> None:
@@ -96,8 +97,8 @@ def check_fit(memory: MemoryReport, target: Target) -> None:
     """
     flash = memory.flash_total_bytes + memory.flash_reserve_bytes
     ram = memory.ram_total_bytes + memory.ram_reserve_bytes + memory.workload_ram_bytes
-    _check("flash", flash, target.flash_available_bytes, target.name, "model, reserve and measuring harness need")
-    _check("RAM", ram, target.ram_available_bytes, target.name, "model, stack, reserve and measuring harness need")
+    check_room("flash", flash, target.flash_available_bytes, target.name, "model, reserve and measuring harness need")
+    check_room("RAM", ram, target.ram_available_bytes, target.name, "model, stack, reserve and measuring harness need")
 
 
 def build_program(lowered: Lowered, target: Target, toolchain: Toolchain, seed: int = 0) -> Program:
@@ -118,22 +119,23 @@ def build_program(lowered: Lowered, target: Target, toolchain: Toolchain, seed: 
         name=lowered.imported.name,
         target=target,
         toolchain=toolchain.identity,
+        runtime=OWN_RUNTIME,
         elf=elf,
         elf_sha256=hashlib.sha256(elf).hexdigest(),
         model_id=lowered.model_id,
         imported=lowered.imported,
         graph=lowered.graph,
         removed=lowered.removed,
-        layers=_layers(lowered),
+        layers=tuple(layer for layer in program_layers(lowered.graph) if lowered.calls[layer.index] is not None),
         arena=lowered.arena,
         memory=_memory_report(elf, lowered),
-        golden=_golden_pairs(lowered, seed),
+        golden=golden_pairs(lowered, seed),
         sources=lowered.sources,
     )
 
 
-def _layers(lowered: Lowered) -> tuple[ProgramLayer, ...]:
-    graph = lowered.graph
+def program_layers(graph: Graph) -> tuple[ProgramLayer, ...]:
+    """The operators of a graph as layers that carry their position as mark."""
     return tuple(
         ProgramLayer(
             index=position,
@@ -142,7 +144,6 @@ def _layers(lowered: Lowered) -> tuple[ProgramLayer, ...]:
             macs=graph.macs(op),
         )
         for position, op in enumerate(graph.operators)
-        if lowered.calls[position] is not None
     )
 
 
@@ -151,7 +152,12 @@ def _short_name(tensor_name: str) -> str:
     return tensor_name.split(";", maxsplit=1)[0].split("/", maxsplit=1)[0]
 
 
-def _check(what: str, needed: int, available: int, target: str, words: str) -> None:
+def check_room(what: str, needed: int, available: int, target: str, words: str) -> None:
+    """Refuse what needs more bytes of a memory than there are.
+
+    Raises:
+        CapacityError: saying so in ``words``.
+    """
     if needed > available:
         raise CapacityError(
             f"does not fit the {what} of {target}: {words} {needed} bytes, {available} are there",
@@ -159,12 +165,18 @@ def _check(what: str, needed: int, available: int, target: str, words: str) -> N
         )
 
 
-def _build_elf(lowered: Lowered, target: Target, toolchain: Toolchain) -> bytes:
+def harness_objects(target: Target, toolchain: Toolchain, defines: Sequence[str] = ()) -> list[Path]:
+    """The measuring harness, compiled for a board."""
     firmware = asset_path("firmware")
-    kernels, runtime, board = firmware / "nn", firmware / "runtime", firmware / "boards" / target.firmware_board
+    runtime, board = firmware / "runtime", firmware / "boards" / target.firmware_board
+    sources = sorted([*runtime.glob("*.c"), *board.glob("*.c")])
+    return [toolchain.compile_cached(path, [runtime, firmware / "nn"], defines) for path in sources]
+
+
+def _build_elf(lowered: Lowered, target: Target, toolchain: Toolchain) -> bytes:
+    kernels, runtime = asset_path("firmware", "nn"), asset_path("firmware", "runtime")
     objects = [toolchain.compile_cached(path, [kernels]) for path in sorted(kernels.glob("*.c"))]
-    for path in sorted([*runtime.glob("*.c"), *board.glob("*.c")]):
-        objects.append(toolchain.compile_cached(path, [runtime, kernels]))
+    objects += harness_objects(target, toolchain)
     with tempfile.TemporaryDirectory(prefix="crest-build-") as scratch:
         folder = Path(scratch)
         sources = lowered.sources.write(folder)
@@ -179,32 +191,51 @@ def _build_elf(lowered: Lowered, target: Target, toolchain: Toolchain) -> bytes:
 
 def _memory_report(elf: bytes, lowered: Lowered) -> MemoryReport:
     file = ELFFile(io.BytesIO(elf))
+    return memory_report(
+        file,
+        sum(call.weight_bytes for call in lowered.calls if call is not None),
+        lowered.arena.lower_bound_bytes,
+        stack_bytes=stack_bound_bytes(file, "model_run"),
+        stack_total_bytes=stack_bound_bytes(file, "Reset_Handler"),
+    )
+
+
+def memory_report(
+    file: ELFFile, weights_bytes: int, arena_lower_bound_bytes: int, *, stack_bytes: int, stack_total_bytes: int
+) -> MemoryReport:
+    """Read bytes by owner off the sections of measuring firmware.
+
+    Args:
+        file: linked with the script of ``crest.compiler.linker``.
+        weights_bytes: how much of the flash is the model's.
+        arena_lower_bound_bytes: no plan of the arena needs less.
+        stack_bytes: most stack that the model needs.
+        stack_total_bytes: the same from reset on, harness included.
+    """
     sizes = {section.name: int(section["sh_size"]) for section in file.iter_sections()}
 
     def total(names: Sequence[str]) -> int:
         return sum(sizes.get(name, 0) for name in names)
 
-    weights = sum(call.weight_bytes for call in lowered.calls if call is not None)
     shipped_flash = total(linker.SHIPPED_FLASH)
     static_ram = total(linker.SHIPPED_RAM)
     harness_flash, harness_ram = total(linker.HARNESS_FLASH), total(linker.HARNESS_RAM)
     arena = sizes.get(linker.ARENA, 0)
-    stack = stack_bound_bytes(file, "model_run")
     return MemoryReport(
-        weights_bytes=weights,
-        code_bytes=shipped_flash - weights,
+        weights_bytes=weights_bytes,
+        code_bytes=shipped_flash - weights_bytes,
         flash_harness_bytes=harness_flash,
         flash_total_bytes=shipped_flash + harness_flash,
         arena_bytes=arena,
-        arena_lower_bound_bytes=lowered.arena.lower_bound_bytes,
+        arena_lower_bound_bytes=arena_lower_bound_bytes,
         static_ram_bytes=static_ram,
-        stack_bytes=stack,
+        stack_bytes=stack_bytes,
         ram_harness_bytes=harness_ram,
-        ram_total_bytes=arena + static_ram + harness_ram + stack_bound_bytes(file, "Reset_Handler"),
+        ram_total_bytes=arena + static_ram + harness_ram + stack_total_bytes,
     )
 
 
-def _golden_pairs(lowered: Lowered, seed: int) -> tuple[GoldenPair, ...]:
+def golden_pairs(lowered: Lowered, seed: int) -> tuple[GoldenPair, ...]:
     """Random inputs over the whole range of the type, and what the host's build of the same kernels gives."""
     rng = np.random.default_rng(seed)
     inputs = []
@@ -222,7 +253,8 @@ def _golden_pairs(lowered: Lowered, seed: int) -> tuple[GoldenPair, ...]:
         return tuple(GoldenPair(data, host.run_bytes(data)) for data in inputs)
 
 
-def _content_hash(graph: Graph) -> Any:
+def content_hash(graph: Graph) -> Any:
+    """SHA-256 of everything that decides what a graph computes."""
     digest = hashlib.sha256(graph.topology().encode())
     for tensor in graph.constants():
         assert tensor.data is not None

@@ -8,7 +8,7 @@ from typing import Final
 from crest.targets import Target
 
 # Output sections by owner; the memory report is read off these.
-SHIPPED_FLASH: Final = (".text", ".rodata", ".data")
+SHIPPED_FLASH: Final = (".text", ".rodata", ".init_array", ".data")
 HARNESS_FLASH: Final = (".vectors", ".harness")
 SHIPPED_RAM: Final = (".data", ".bss")
 HARNESS_RAM: Final = (".harness_bss",)
@@ -24,6 +24,7 @@ SECTIONS {{
   .harness : {{ {harness_code} }} > FLASH
   .text : {{ *(.text .text.*) }} > FLASH
   .rodata : {{ *(.rodata .rodata.*) }} > FLASH
+  .init_array : {{ crest_init_start = .; KEEP(*(SORT(.init_array.*) .init_array)) crest_init_end = .; }} > FLASH
   .data : {{ crest_data_start = .; *(.data .data.*) . = ALIGN(4); crest_data_end = .; }} > RAM AT > FLASH
   crest_data_load = LOADADDR(.data);
   crest_bss_start = .;

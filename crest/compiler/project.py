@@ -10,6 +10,7 @@ from crest.assets import asset_path
 from crest.compiler.arena_plot import arena_svg
 from crest.compiler.program import Program
 from crest.compiler.toolchain import Toolchain
+from crest.errors import ModelError
 
 _CMAKE = """\
 # SPDX-License-Identifier: Apache-2.0
@@ -56,7 +57,13 @@ you like.
 
 
 def write_c_project(program: Program, toolchain: Toolchain, folder: Path) -> None:
-    """Write the library of a program into a folder, which is created; files of an earlier call are replaced."""
+    """Write the library of a program into a folder, which is created; files of an earlier call are replaced.
+
+    Raises:
+        ModelError: another runtime runs the model, so that there is no library.
+    """
+    if program.sources is None or program.arena is None:
+        raise ModelError(f"{program.name}: {program.runtime} runs the model: there is no C library to write")
     kernels = folder / "nn"
     kernels.mkdir(parents=True, exist_ok=True)
     for path in sorted(asset_path("firmware", "nn").glob("*.[ch]")):

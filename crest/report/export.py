@@ -79,5 +79,14 @@ def _costs(entry: Entry) -> dict[str, Any]:
         estimate = getattr(measurement, name)
         if isinstance(estimate, Estimate):
             costs |= {name: estimate.value, f"{name}_low": estimate.low, f"{name}_high": estimate.high}
-    provenance = ("schedule", "clock_mhz", "timing_model", "energy_model", "toolchain", "lowering", "elf_sha256")
+    provenance = (
+        "schedule",
+        "clock_mhz",
+        "timing_model",
+        "energy_model",
+        "toolchain",
+        "runtime",
+        "lowering",
+        "elf_sha256",
+    )
     return costs | {name: getattr(measurement, name) for name in provenance}

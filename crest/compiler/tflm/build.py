@@ -1,0 +1,201 @@
+"""The road of the runtime ``tflm``: .tflite + source tree -> ELF -> Program."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from elftools.elf.elffile import ELFFile
+
+from crest.assets import asset_path
+from crest.compiler.build import (
+    Lowered,
+    check_room,
+    content_hash,
+    golden_pairs,
+    harness_objects,
+    lower_graph,
+    memory_report,
+    program_layers,
+)
+from crest.compiler.graph import Graph
+from crest.compiler.linker import linker_script
+from crest.compiler.program import Program
+from crest.compiler.tflm.emit import emit_model, kinds_of, write_arena
+from crest.compiler.tflm.library import INTERPRETED, LIBRARIES, compile_glue, compile_tree, require_cxx
+from crest.compiler.tflm.probe import Report, Stage, probe
+from crest.compiler.tflm.tree import TflmTree, read_tree, tree_folder
+from crest.compiler.toolchain import Toolchain
+from crest.errors import CapacityError, EmulationError, ModelError
+from crest.targets import Target
+
+# Kept free while the interpreter is asked how much arena it needs.
+_PROBE_STACK_BYTES: Final = 8192
+_ALIGNMENT_BYTES: Final = 16
+# Planning the arena may take more than what is in use afterwards; how often a larger one is tried.
+_GROWTHS: Final = 12
+_EXACT_KINDS: Final = ("QUANTIZE", "DEQUANTIZE")
+
+
+@dataclass(frozen=True)
+class TflmRuntime:
+    """TFLite Micro from one tree, for one target and compiler."""
+
+    tree: TflmTree
+    target: Target
+    toolchain: Toolchain
+
+    @property
+    def identity(self) -> str:
+        """What measurements name, and what decides the machine code beside the compiler."""
+        return self.tree.identity
+
+    def build_program(self, graph: Graph, seed: int = 0) -> Program:
+        """Build measuring firmware of a model as it was exported.
+
+        Args:
+            graph: from ``import_tflite``.
+            seed: of the random golden inputs.
+
+        Raises:
+            ModelError: an operator that the tree does not know, or that its kernels refuse; floating point.
+            CapacityError: it does not fit.
+            ToolchainError: the compiler failed.
+        """
+        _refuse_floating_point(graph)
+        check_room("flash", len(graph.tflite), self.target.flash_available_bytes, self.target.name, "the .tflite has")
+        model_id = hashlib.sha256(self.identity.encode() + content_hash(graph).digest()).digest()[:8]
+        sources = emit_model(graph, self.tree, model_id)
+        # Its kernels say what the outputs must be, and its lifetimes how much arena no plan can do without.
+        reference = lower_graph(graph, self.target.core, passes="plain")
+        bound = reference.arena.lower_bound_bytes
+        check_room("RAM", bound, self.target.ram_available_bytes, self.target.name, "the activations alone need")
+        kernels = self.tree.kernels_of(kinds_of(graph))
+        with tempfile.TemporaryDirectory(prefix="crest-tflm-") as scratch:
+            folder = Path(scratch)
+            written = sources.write(folder)
+            objects = [
+                *compile_tree(self.tree, self.toolchain, kernels),
+                *compile_glue(self.tree, self.toolchain, folder),
+            ]
+            objects += harness_objects(self.target, self.toolchain, (INTERPRETED,))
+            elf, report = _fit_arena(graph, self.target, lambda size: self._link(folder, objects, written, size))
+        return self._program(reference, model_id, elf, report, seed)
+
+    def _link(self, folder: Path, objects: Sequence[Path], sources: Sequence[Path], arena_bytes: int) -> bytes:
+        script = folder / "target.ld"
+        own = [*sources, write_arena(folder, arena_bytes)]
+        names = [*(path.name for path in objects), *(f"{path.stem}.o" for path in own)]
+        script.write_text(linker_script(self.target, [name for name in names if name.startswith("harness_")]))
+        include = [folder, asset_path("firmware", "runtime")]
+        output = folder / "firmware.elf"
+        self.toolchain.with_libraries(LIBRARIES).build(own, objects, output, include, (INTERPRETED,), script)
+        return output.read_bytes()
+
+    def _program(self, reference: Lowered, model_id: bytes, elf: bytes, report: Report, seed: int) -> Program:
+        graph = reference.imported
+        memory = memory_report(
+            ELFFile(io.BytesIO(elf)),
+            len(graph.tflite),
+            reference.arena.lower_bound_bytes,
+            stack_bytes=report.stack_bytes,
+            stack_total_bytes=report.stack_total_bytes,
+        )
+        return Program(
+            name=graph.name,
+            target=self.target,
+            toolchain=self.toolchain.identity,
+            runtime=self.identity,
+            elf=elf,
+            elf_sha256=hashlib.sha256(elf).hexdigest(),
+            model_id=model_id,
+            imported=graph,
+            graph=graph,
+            removed=(),
+            layers=program_layers(graph),
+            arena=None,
+            memory=memory,
+            golden=golden_pairs(reference, seed),
+            sources=None,
+        )
+
+
+def open_tflm(tree: str, target: Target, toolchain: Toolchain) -> TflmRuntime:
+    """TFLite Micro from a tree of the user's.
+
+    Args:
+        tree: its folder; empty for that of ``$CREST_TFLM``.
+        target: the board.
+        toolchain: the compiler, set up for the target.
+
+    Raises:
+        ToolchainError: no tree is given, it is not whole, or the compiler cannot compile it.
+    """
+    folder = tree_folder(tree)
+    require_cxx(toolchain)
+    return TflmRuntime(read_tree(folder), target, toolchain)
+
+
+def _refuse_floating_point(graph: Graph) -> None:
+    for index, op in enumerate(graph.operators):
+        if op.kind not in _EXACT_KINDS and graph.tensors[op.outputs[0]].dtype == "float32":
+            raise ModelError(
+                f"{graph.name}: operator {index} ({op.kind}) computes in float32: runtime tflm prices quantized "
+                "models, whose outputs can be checked bit by bit",
+                hint="quantize the model, or use `runtime: crest`",
+            )
+
+
+def _fit_arena(graph: Graph, target: Target, link: Callable[[int], bytes]) -> tuple[bytes, Report]:
+    """Firmware whose arena is as large as the interpreter needs it, and what it reports.
+
+    Raises:
+        ModelError: a kernel refuses an operator.
+        CapacityError: the memory that is left does not do.
+    """
+    empty = ELFFile(io.BytesIO(link(_ALIGNMENT_BYTES)))
+    symbols = empty.get_section_by_name(".symtab")
+    limit, top = (symbols.get_symbol_by_name(name)[0]["st_value"] for name in ("crest_stack_limit", "crest_stack_top"))
+    most = top - limit - _PROBE_STACK_BYTES
+    check_room("RAM", _PROBE_STACK_BYTES, top - limit, target.name, "beside an empty arena, the stack needs")
+    report = probe(link(_align(most) - _ALIGNMENT_BYTES), target)
+    if report.stage is not Stage.READY:
+        raise _refusal(graph, target, report, most)
+    size = _align(report.arena_used_bytes)
+    for attempt in range(_GROWTHS):
+        elf = link(min(size, most))
+        report = probe(elf, target)
+        if report.stage is Stage.READY:
+            return elf, report
+        size += _ALIGNMENT_BYTES << attempt
+    raise _refusal(graph, target, report, size)
+
+
+def _align(size: int) -> int:
+    return -(-size // _ALIGNMENT_BYTES) * _ALIGNMENT_BYTES
+
+
+def _refusal(
+    graph: Graph, target: Target, report: Report, arena_bytes: int
+) -> ModelError | CapacityError | EmulationError:
+    """Why the interpreter did not come to its end."""
+    if report.stage is Stage.INVOKE:
+        return EmulationError(f"{graph.name}: TFLite Micro cannot run it: {report.failure}")
+    if 0 < report.prepared < len(graph.operators):
+        index = report.prepared - 1
+        return ModelError(
+            f"{graph.name}: operator {index} ({graph.operators[index].kind}): refused by TFLite Micro's kernel, "
+            f"or {arena_bytes} bytes of arena are too few",
+            hint="its types and options may not be among those that this version of TFLite Micro supports",
+        )
+    if report.stage is Stage.ALLOCATE:
+        return CapacityError(
+            f"does not fit the RAM of {target.name}: TFLite Micro needs more than {arena_bytes} bytes of arena",
+            hint="a smaller model, or a larger board",
+        )
+    return EmulationError(f"{graph.name}: the firmware around TFLite Micro does not start: {report.failure}")
