@@ -65,3 +65,53 @@ class OneOrList:
     @staticmethod
     def _wrap(value: Any) -> Any:
         return [value] if isinstance(value, str) else value
+
+
+@dataclass(frozen=True)
+class WordForAll:
+    """Annotation: ``word`` stands for the mapping that gives it to each of ``keys``; editors are offered both."""
+
+    word: str
+    keys: tuple[str, ...]
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_before_validator_function(self._expand, handler(source))
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        return {"anyOf": [{"enum": [self.word]}, handler(schema)]}
+
+    def _expand(self, value: Any) -> Any:
+        if not isinstance(value, str):
+            return value
+        if value != self.word:
+            raise ValueError(f"{value!r} is neither {self.word} nor a mapping with {', '.join(self.keys)}")
+        return dict.fromkeys(self.keys, value)
+
+
+@dataclass(frozen=True)
+class NamesWithOptions:
+    """Annotation of a mapping from names to options: a name alone has none, and a list holds names and mappings."""
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_before_validator_function(self._expand, handler(source))
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        one = {"anyOf": [{"type": "string"}, handler(schema)]}
+        return {"anyOf": [*one["anyOf"], {"type": "array", "items": one}]}
+
+    @staticmethod
+    def _expand(value: Any) -> Any:
+        items = value if isinstance(value, (list, tuple)) else [value]
+        named: dict[Any, Any] = {}
+        for item in items:
+            for name, options in {item: {}}.items() if isinstance(item, str) else _mapping(item).items():
+                if name in named:
+                    raise ValueError(f"given twice: {name}")
+                named[name] = options
+        return named
+
+
+def _mapping(item: Any) -> dict[Any, Any]:
+    if not isinstance(item, dict):
+        raise ValueError(f"{item!r} is neither a name nor a name with its options")
+    return item
