@@ -12,7 +12,7 @@ from pydantic import Field, PrivateAttr, field_validator, model_validator
 from crest.frozen import Frozen
 from crest.measurement import Lowering
 from crest.study.constraint import Constraint, ConstraintText
-from crest.study.shorthand import OneOrList, WordFor, WordOrMapping
+from crest.study.shorthand import OneOrList, WordOrMapping
 
 Quantization = Literal["int8", "int16x8", "float32"]
 SamplerName = Literal["tpe", "random", "nsga2", "gp"]
@@ -132,7 +132,7 @@ class Study(Frozen):
     backend: Annotated[BackendChoice, WordOrMapping(("emulated",))] = Field(
         default=BackendChoice(), description="where programs run and are measured"
     )
-    toolchain: Annotated[ToolchainChoice, WordFor("cc", ("zig", "gcc"))] = Field(
+    toolchain: Annotated[ToolchainChoice, WordOrMapping(("zig", "gcc"), key="cc")] = Field(
         default=ToolchainChoice(), description="the compiler of the firmware, and flags of yours"
     )
     lowering: Lowering = Field(
