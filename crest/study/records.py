@@ -13,7 +13,7 @@ from crest.frozen import Frozen
 from crest.measurement import Lowering
 from crest.placement import AS_TARGET, AUTO, PARTS, Placement
 from crest.study.constraint import Constraint, ConstraintText
-from crest.study.shorthand import NamesWithOptions, OneOrList, WordFor, WordForAll, WordOrMapping
+from crest.study.shorthand import NamesWithOptions, OneOrList, WordOrMapping
 
 Quantization = Literal["int8", "int16x8", "float32"]
 SamplerName = Literal["tpe", "random", "nsga2", "gp"]
@@ -76,7 +76,7 @@ class ToolchainChoice(Frozen):
 class TargetOptions(Frozen):
     """How the board is used."""
 
-    placement: Annotated[Placement, WordForAll(AUTO, PARTS)] = Field(
+    placement: Annotated[Placement, WordOrMapping((AUTO,), PARTS)] = Field(
         default=AS_TARGET, description="where code, weights and arena lie: auto, or a memory region for each part"
     )
 
@@ -141,7 +141,7 @@ class Study(Frozen):
     backend: Annotated[BackendChoice, WordOrMapping(("emulated",))] = Field(
         default=BackendChoice(), description="where programs run and are measured"
     )
-    toolchain: Annotated[ToolchainChoice, WordFor("cc", ("zig", "gcc"))] = Field(
+    toolchain: Annotated[ToolchainChoice, WordOrMapping(("zig", "gcc"), keys=("cc",))] = Field(
         default=ToolchainChoice(), description="the compiler of the firmware, and flags of yours"
     )
     lowering: Lowering = Field(

@@ -181,7 +181,7 @@ def test_relative_paths_start_from_the_study_file(tmp_path, monkeypatch):
         (with_value("targets", ["a", {"a": {}}]), ["targets", "given twice: a"]),
         (with_value("targets", [3]), ["targets", "3 is neither a name"]),
         (with_value("targets", {"a": {"placment": "auto"}}), ["targets.a.placment", "did you mean 'placement'"]),
-        (with_value("targets", {"a": {"placement": "flash"}}), ["targets.a.placement", "neither auto nor a mapping"]),
+        (with_value("targets", {"a": {"placement": "flash"}}), ["targets.a.placement", "nor a mapping with code"]),
         (with_value("targets", {"a": {"placement": {"arena": 3}}}), ["targets.a.placement.arena"]),
         (with_value("quantization", "int4"), ["quantization.0", "int8"]),
         (with_value("quantization", []), ["quantization"]),
