@@ -161,10 +161,10 @@ def _check(what: str, needed: int, available: int, target: str, words: str) -> N
 
 def _build_elf(lowered: Lowered, target: Target, toolchain: Toolchain) -> bytes:
     firmware = asset_path("firmware")
-    kernels, runtime, board = firmware / "nn", firmware / "runtime", firmware / "boards" / target.firmware_board
+    kernels, runtime, board = firmware / "nn", firmware / "runtime", target.board_folder
     objects = [toolchain.compile_cached(path, [kernels]) for path in sorted(kernels.glob("*.c"))]
     for path in sorted([*runtime.glob("*.c"), *board.glob("*.c")]):
-        objects.append(toolchain.compile_cached(path, [runtime, kernels]))
+        objects.append(toolchain.compile_cached(path, [runtime, kernels, path.parent]))
     with tempfile.TemporaryDirectory(prefix="crest-build-") as scratch:
         folder = Path(scratch)
         sources = lowered.sources.write(folder)
