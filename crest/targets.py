@@ -36,13 +36,22 @@ class Region(Frozen):
         return self.base + self.size_bytes
 
 
+_Offset = Annotated[int, Field(ge=0, multiple_of=4)]
+_Bit = Annotated[int, Field(ge=0, le=31)]
+Follower = int | tuple[int, int]
+
+
 class Peripheral(Frozen):
     """A peripheral that the firmware touches: which register model it follows, and where it sits."""
 
     model: str
     base: int
     size_bytes: int = Field(gt=0)
-    registers: dict[int, int] = {}
+    registers: dict[int, int] = Field(default={}, description="model registers: reset values by offset")
+    follows: dict[_Offset, dict[_Bit, _Bit | tuple[_Offset, _Bit]]] = Field(
+        default={},
+        description="model registers: {offset: {bit: the ready bit that follows it, or [offset, bit] elsewhere}}",
+    )
 
 
 class Supply(Frozen):

@@ -161,10 +161,11 @@ def _check(what: str, needed: int, available: int, target: str, words: str) -> N
 
 def _build_elf(lowered: Lowered, target: Target, toolchain: Toolchain) -> bytes:
     firmware = asset_path("firmware")
-    kernels, runtime, board = firmware / "nn", firmware / "runtime", firmware / "boards" / target.firmware_board
+    kernels, runtime = firmware / "nn", firmware / "runtime"
     objects = [toolchain.compile_cached(path, [kernels]) for path in sorted(kernels.glob("*.c"))]
-    for path in sorted([*runtime.glob("*.c"), *board.glob("*.c")]):
-        objects.append(toolchain.compile_cached(path, [runtime, kernels]))
+    folders = [runtime, *board_folders(target)]
+    for path in sorted(source for folder in folders for source in folder.glob("*.c")):
+        objects.append(toolchain.compile_cached(path, [*folders, kernels]))
     with tempfile.TemporaryDirectory(prefix="crest-build-") as scratch:
         folder = Path(scratch)
         sources = lowered.sources.write(folder)
@@ -175,6 +176,13 @@ def _build_elf(lowered: Lowered, target: Target, toolchain: Toolchain) -> bytes:
         include = [folder, kernels, runtime]
         toolchain.build(sources, objects, folder / "firmware.elf", include, MEASURE, script)
         return (folder / "firmware.elf").read_bytes()
+
+
+def board_folders(target: Target) -> list[Path]:
+    """The firmware folder of a board, and those around it, which hold what the boards of a family share."""
+    boards = asset_path("firmware", "boards")
+    folder = boards / target.firmware_board
+    return [folder, *(parent for parent in folder.parents if boards in parent.parents)]
 
 
 def _memory_report(elf: bytes, lowered: Lowered) -> MemoryReport:
