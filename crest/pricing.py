@@ -179,7 +179,7 @@ class Pricing:
             "lowering": self._lowering,
             "memory_map": linker_script(target),
             # One of the user's lies outside of our own sources.
-            "board": _digest(target.board_folder.glob("*.[ch]")),
+            "board": _digest(path for folder in target.board_folders for path in folder.glob("*.[ch]")),
             "target": target.model_dump(mode="json", exclude={"description", "sources", "supply", "clock_mhz"}),
         }
         return hashlib.sha256((json.dumps(facts, sort_keys=True) + _source_digest()).encode()).hexdigest()

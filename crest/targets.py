@@ -38,13 +38,25 @@ class Region(Frozen):
         return self.base + self.size_bytes
 
 
+_Offset = Annotated[int, Field(ge=0, multiple_of=4)]
+_Bit = Annotated[int, Field(ge=0, le=31)]
+Follower = int | tuple[int, int]
+
+
 class Peripheral(Frozen):
     """A peripheral that the firmware touches: which register model it follows, and where it sits."""
 
     model: str
     base: int
     size_bytes: int = Field(gt=0)
-    registers: dict[int, int] = {}
+    registers: dict[int, int] = Field(default={}, description="model registers: reset values by offset")
+    follows: dict[_Offset, dict[_Bit, _Bit | tuple[_Offset, _Bit]]] = Field(
+        default={},
+        description="model registers: {offset: {bit: the ready bit that follows it, or [offset, bit] elsewhere}}",
+    )
+    follows_clear: dict[_Offset, dict[_Bit, _Bit | tuple[_Offset, _Bit]]] = Field(
+        default={}, description="as follows: the ready bit is set while the bit is clear (a reset, a power-down)"
+    )
 
 
 class Supply(Frozen):
@@ -116,20 +128,23 @@ class Target(Frozen):
         return self._folder
 
     @property
-    def board_folder(self) -> Path:
-        """Where the C sources of ``firmware_board`` lie: beside a target of the user's, or among those that ship.
+    def board_folders(self) -> tuple[Path, ...]:
+        """Folders of C sources: that of ``firmware_board``, then those around it, which hold what its family shares.
+
+        It is looked for beside a target of the user's, then among those that ship.
 
         Raises:
             AssetError: there is no such folder.
         """
-        places = [asset_path("firmware", "boards") / self.firmware_board]
-        if self._folder is not None:
-            places.insert(0, self._folder / self.firmware_board)
-        for place in places:
-            if place.is_dir():
-                return place
+        shipped = asset_path("firmware", "boards")
+        roots = [shipped] if self._folder is None else [self._folder, shipped]
+        for root in roots:
+            folder = root / self.firmware_board
+            if folder.is_dir():
+                return (folder, *(parent for parent in folder.parents if root in parent.parents))
+        places = " nor ".join(str(root / self.firmware_board) for root in roots)
         raise AssetError(
-            f"target {self.name}: firmware_board: there is no folder {' nor '.join(map(str, places))}",
+            f"target {self.name}: firmware_board: there is no folder {places}",
             hint=f"`crest target new {self.name} --from {target_names()[0]}` starts one",
         )
 
@@ -228,7 +243,7 @@ def load_target(name_or_path: str) -> Target:
     target = validate(load_yaml(path, AssetError), Target, str(path), AssetError)
     if _is_file(name_or_path):
         target._folder = path.resolve().parent
-    _ = target.board_folder  # that it exists should be known before anything is built
+    _ = target.board_folders  # that it exists should be known before anything is built
     return target
 
 

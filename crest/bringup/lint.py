@@ -82,10 +82,10 @@ def _energy(target: Target) -> str:
 
 
 def _compile(target: Target, cc: str) -> str:
-    folder = target.board_folder
-    sources = sorted(folder.glob("*.c"))
+    folders = target.board_folders
+    sources = sorted(source for folder in folders for source in folder.glob("*.c"))
     if not sources:
-        raise AssetError(f"{folder}: holds no C file", hint="firmware/runtime/board.h says what a board provides")
+        raise AssetError(f"{folders[0]}: holds no C file", hint="firmware/runtime/board.h says what a board provides")
     runtime, kernels = asset_path("firmware", "runtime"), asset_path("firmware", "nn")
     taken = Counter(path.name for path in (*runtime.glob("*.c"), *kernels.glob("*.c")))
     for source in sources:
@@ -96,7 +96,7 @@ def _compile(target: Target, cc: str) -> str:
             )
     toolchain = target_toolchain(cc, target)
     for source in sources:
-        toolchain.compile_cached(source, [runtime, kernels, folder])
+        toolchain.compile_cached(source, [runtime, *folders, kernels])
     return f"{len(sources)} file{'s' if len(sources) > 1 else ''} compiled with {toolchain.identity}"
 
 

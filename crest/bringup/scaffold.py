@@ -50,7 +50,9 @@ def scaffold_target(name: str, origin: str, folder: Path) -> tuple[Path, Path]:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         file.write_text(target_text(name, target.name, text), encoding="utf-8")
-        shutil.copytree(target.board_folder, board, ignore=shutil.ignore_patterns("*.o"))
+        board.mkdir()
+        for source in (source for shared in target.board_folders for source in shared.glob("*.[ch]")):
+            shutil.copyfile(source, board / source.name)
     except OSError as exc:
         raise OutputError(f"{folder}: cannot be written: {exc.strerror}") from exc
     return file, board

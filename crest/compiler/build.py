@@ -161,10 +161,11 @@ def _check(what: str, needed: int, available: int, target: str, words: str) -> N
 
 def _build_elf(lowered: Lowered, target: Target, toolchain: Toolchain) -> bytes:
     firmware = asset_path("firmware")
-    kernels, runtime, board = firmware / "nn", firmware / "runtime", target.board_folder
+    kernels, runtime = firmware / "nn", firmware / "runtime"
     objects = [toolchain.compile_cached(path, [kernels]) for path in sorted(kernels.glob("*.c"))]
-    for path in sorted([*runtime.glob("*.c"), *board.glob("*.c")]):
-        objects.append(toolchain.compile_cached(path, [runtime, kernels, path.parent]))
+    folders = [runtime, *target.board_folders]
+    for path in sorted(source for folder in folders for source in folder.glob("*.c")):
+        objects.append(toolchain.compile_cached(path, [*folders, kernels]))
     with tempfile.TemporaryDirectory(prefix="crest-build-") as scratch:
         folder = Path(scratch)
         sources = lowered.sources.write(folder)

@@ -8,6 +8,7 @@ from typing import Final
 
 from crest.emulators.devices import AccessFaultError, Device, Host, Uart, plain_registers
 from crest.emulators.ppb import PPB_BASE, PPB_SIZE_BYTES, PrivatePeripherals
+from crest.emulators.stm32_usart import STM32_USARTS
 from crest.emulators.uarte import nordic_uarte
 from crest.errors import AssetError
 from crest.targets import Peripheral, Target
@@ -17,6 +18,7 @@ PAGE_BYTES: Final = 0x1000
 MODELS: Final[dict[str, Callable[[str, Peripheral, Host], Device]]] = {
     "nrf-uarte": nordic_uarte,
     "registers": plain_registers,
+    **STM32_USARTS,
 }
 
 

@@ -38,7 +38,7 @@ def test_every_target_that_ships_can_be_started_from(tmp_path, origin):
     target, shipped = load_target(str(file)), load_target(origin)
     ours = {"name", "description", "firmware_board", "sources", "fetch_stall_factor"}
     assert target.model_dump(exclude=ours) == shipped.model_dump(exclude=ours)
-    assert target.board_folder == folder.resolve() != shipped.board_folder
+    assert target.board_folders == (folder.resolve(),) != shipped.board_folders
     found = findings(file)
     assert {name for name, finding in found.items() if not finding.passed} == {"sources"}
     assert TODOS in found["sources"].text
@@ -144,10 +144,10 @@ def test_caches_and_prices_follow_the_sources_of_the_user(board):
 
 def test_a_folder_beside_the_file_wins_over_one_that_ships(board):
     edit(board, "firmware_board: my-board", "firmware_board: nano33ble")
-    shipped = load_target("nano33ble").board_folder
-    assert load_target(str(board)).board_folder == shipped
+    shipped = load_target("nano33ble").board_folders
+    assert load_target(str(board)).board_folders == shipped
     (board.parent / "my-board").rename(board.parent / "nano33ble")
-    assert load_target(str(board)).board_folder == (board.parent / "nano33ble").resolve()
+    assert load_target(str(board)).board_folders == ((board.parent / "nano33ble").resolve(),)
     (board.parent / "nano33ble").rename(board.parent / "elsewhere")
     edit(board, "firmware_board: nano33ble", "firmware_board: gone")
     with pytest.raises(AssetError, match=r"there is no folder .*gone nor "):
