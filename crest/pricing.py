@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -190,6 +190,8 @@ class Pricing:
             "flags": [self._toolchain.flags, self._toolchain.link_flags],
             "lowering": self._lowering,
             "placement": self._placement_facts(),
+            # One of the user's lies outside of our own sources.
+            "board": _digest(path for folder in target.board_folders for path in folder.glob("*.[ch]")),
             "target": target.model_dump(mode="json", exclude={"description", "sources", "supply", "clock_mhz"}),
         }
         return hashlib.sha256((json.dumps(facts, sort_keys=True) + _source_digest()).encode()).hexdigest()
@@ -217,6 +219,10 @@ def _source_digest() -> str:
     paths += [*asset_path("firmware").rglob("*.[ch]"), *asset_path("emulation", "native").glob("*.c")]
     # They decide which kernels are built.
     paths += asset_path("emulation", "kernels").glob("*.yaml")
+    return _digest(paths)
+
+
+def _digest(paths: Iterable[Path]) -> str:
     digest = hashlib.sha256()
     for path in sorted(paths):
         digest.update(path.read_bytes())

@@ -198,10 +198,11 @@ def _build(lowered: Lowered, target: Target, toolchain: Toolchain, layout: Layou
 
 def _build_elf(lowered: Lowered, target: Target, toolchain: Toolchain, layout: Layout) -> bytes:
     firmware = asset_path("firmware")
-    kernels, runtime, board = firmware / "nn", firmware / "runtime", firmware / "boards" / target.firmware_board
+    kernels, runtime = firmware / "nn", firmware / "runtime"
     objects = [toolchain.compile_cached(path, [kernels]) for path in sorted(kernels.glob("*.c"))]
-    for path in sorted([*runtime.glob("*.c"), *board.glob("*.c")]):
-        objects.append(toolchain.compile_cached(path, [runtime, kernels]))
+    folders = [runtime, *target.board_folders]
+    for path in sorted(source for folder in folders for source in folder.glob("*.c")):
+        objects.append(toolchain.compile_cached(path, [*folders, kernels]))
     with tempfile.TemporaryDirectory(prefix="crest-build-") as scratch:
         folder = Path(scratch)
         sources = lowered.sources.write(folder)

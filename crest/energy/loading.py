@@ -26,14 +26,12 @@ def load_energy_model(target: Target, boundary: Boundary = "mcu_rail", path: Pat
         AssetError: no such file, a malformed one, one of another board, or none for this boundary and supply.
     """
     path = path or _default_path(target)
-    if not path.exists():
+    models = load_energy_models(target, path)
+    if not models:
         raise AssetError(
             f"target {target.name!r} has no energy model: {path} does not exist",
             hint=f"write one, as {target.name}.energy.yaml beside a target of yours; energy_models/ has examples",
         )
-    models = validate(load_yaml(path, AssetError), EnergyModelFile, str(path), AssetError).models
-    if models[0].target != target.name:
-        raise AssetError(f"{path}: this is the energy model of {models[0].target!r}, not of {target.name!r}")
     candidates = [model for model in models if model.boundary == boundary]
     for model in candidates:
         if _holds_for(model, target):
@@ -45,6 +43,21 @@ def load_energy_model(target: Target, boundary: Boundary = "mcu_rail", path: Pat
         f" target {target.name!r}",
         hint=f"it holds {have}; a model is never used outside of its conditions",
     )
+
+
+def load_energy_models(target: Target, path: Path | None = None) -> tuple[EnergyModel, ...]:
+    """Every energy model of a target, by boundary and supply; none where there is no file.
+
+    Raises:
+        AssetError: the file is malformed, or of another board.
+    """
+    path = path or _default_path(target)
+    if not path.exists():
+        return ()
+    models = validate(load_yaml(path, AssetError), EnergyModelFile, str(path), AssetError).models
+    if models[0].target != target.name:
+        raise AssetError(f"{path}: this is the energy model of {models[0].target!r}, not of {target.name!r}")
+    return models
 
 
 class Power(NamedTuple):

@@ -170,7 +170,7 @@ def test_what_cannot_be_written_is_named(tmp_path, arguments):
     [
         (("fpu: single", "fpu: double"), "a cortex-m4 has no FPU 'double'"),
         (("clock_mhz: [64]", "clock_mhz: [0]"), "clock_mhz.0"),
-        (("firmware_board: nano33ble", "firmware_board: none"), "no folder firmware/boards/none"),
+        (("firmware_board: nano33ble", "firmware_board: none"), "firmware_board: there is no folder"),
         (("reserved_flash_bytes: 0x10000", "reserved_flash_bytes: 0x200000"), "smaller than what is reserved"),
     ],
 )
