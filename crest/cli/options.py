@@ -13,6 +13,7 @@ from crest.compiler.graph import Graph
 from crest.compiler.importer import import_tflite
 from crest.compiler.toolchain import CompilerChoice
 from crest.errors import ModelError
+from crest.placement import AS_TARGET, AUTO, PARTS, Placement, uniform
 from crest.pricing import BuildOptions
 
 Model = Annotated[Path, typer.Argument(help="A .tflite file.", show_default=False)]
@@ -42,6 +43,17 @@ LoweringChoice = Annotated[
 ]
 
 
+PlacementOption = Annotated[
+    str,
+    typer.Option(
+        "--placement",
+        help="Where code, weights and arena lie: auto, or a memory region for each: code=itcm,weights=auto,arena=dtcm. "
+        "By default where the board keeps them.",
+        show_default=False,
+    ),
+]
+
+
 class RuntimeOption(StrEnum):
     """What runs the model."""
 
@@ -49,7 +61,7 @@ class RuntimeOption(StrEnum):
     tflm = "tflm"
 
 
-RuntimeSelection = Annotated[
+RuntimeChoice = Annotated[
     RuntimeOption,
     typer.Option("--runtime", help="CREST's own code, or TFLite Micro with CMSIS-NN from sources of yours."),
 ]
@@ -63,6 +75,7 @@ def build_options(
     toolchain: str,
     cflags: str,
     lowering: LoweringOption,
+    placement: str,
     runtime: RuntimeOption = RuntimeOption.crest,
     tflm_tree: Path | None = None,
 ) -> BuildOptions:
@@ -74,7 +87,22 @@ def build_options(
     if runtime is RuntimeOption.crest and tflm_tree is not None:
         raise typer.BadParameter("only --runtime tflm needs it", param_hint="--tflm-tree")
     tree = None if runtime is RuntimeOption.crest else str(tflm_tree or "")
-    return BuildOptions(CompilerChoice(toolchain, flags), lowering.value, tree)
+    return BuildOptions(CompilerChoice(toolchain, flags), lowering.value, _placement(placement), tree)
+
+
+def _placement(text: str) -> Placement:
+    if text in ("", AUTO):
+        return uniform(AUTO) if text else AS_TARGET
+    chosen: dict[str, str] = {}
+    for item in text.split(","):
+        part, _, region = (word.strip() for word in item.partition("="))
+        if part not in PARTS or not region or part in chosen:
+            raise typer.BadParameter(
+                f"{item!r}: write {AUTO}, or a memory region for each of {', '.join(PARTS)}: code=itcm,arena=dtcm",
+                param_hint="--placement",
+            )
+        chosen[part] = region
+    return Placement(**chosen)
 
 
 def read_model(path: Path) -> Graph:

@@ -4,7 +4,7 @@
 what ``crest.schedule.characterise`` needs, also for a board without a model.
 """
 
-from crest.energy.loading import Power, load_energy_model, load_power
+from crest.energy.loading import Power, load_energy_model, load_energy_models, load_power
 from crest.energy.model import EnergyModel
 
-__all__ = ["EnergyModel", "Power", "load_energy_model", "load_power"]
+__all__ = ["EnergyModel", "Power", "load_energy_model", "load_energy_models", "load_power"]

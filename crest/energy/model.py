@@ -143,6 +143,11 @@ class EnergyModel(Frozen):
         digest = hashlib.sha256(self.model_dump_json().encode()).hexdigest()[:8]
         return f"{self.target}/{self.boundary} v{self.version} ({self.conditions.label}) {digest}"
 
+    def run_coefficients(self) -> tuple[Coefficient, ...]:
+        """What the power while inferring is made of."""
+        every = [c for state in self.run for c in (state.current_ua, state.power_uw, state.activity_factor)]
+        return tuple(coefficient for coefficient in every if coefficient is not None)
+
     def run_power_uw(self, clock_mhz: float, fetch_region: str) -> Estimate:
         """Power while inferring, in uW.
 

@@ -11,6 +11,9 @@ from crest.measurement import Estimate
 from crest.report.view import Entry, RunView
 
 FRONT_SCHEMA = 1
+_PROVENANCE = (
+    "schedule", "clock_mhz", "timing_model", "energy_model", "toolchain", "lowering", "placement", "elf_sha256",
+)  # fmt: skip
 
 
 def front_csv(view: RunView) -> str:
@@ -87,6 +90,7 @@ def _costs(entry: Entry) -> dict[str, Any]:
         "toolchain",
         "runtime",
         "lowering",
+        "placement",
         "elf_sha256",
     )
     return costs | {name: getattr(measurement, name) for name in provenance}

@@ -7,6 +7,7 @@ import io
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -20,18 +21,20 @@ from crest.compiler.build import (
     golden_pairs,
     harness_objects,
     lower_graph,
-    memory_report,
     program_layers,
 )
 from crest.compiler.graph import Graph
+from crest.compiler.layout import Layout, fixed_layout
 from crest.compiler.linker import linker_script
+from crest.compiler.memory_report import code_bytes, report_memory
 from crest.compiler.program import Program
 from crest.compiler.tflm.emit import emit_model, kinds_of, write_arena
 from crest.compiler.tflm.library import INTERPRETED, LIBRARIES, compile_glue, compile_tree, require_cxx
-from crest.compiler.tflm.probe import Report, Stage, probe
+from crest.compiler.tflm.probe import STACK_LIMIT, STACK_TOP, Report, Stage, probe, symbol_address
 from crest.compiler.tflm.tree import TflmTree, read_tree, tree_folder
 from crest.compiler.toolchain import Toolchain
-from crest.errors import CapacityError, EmulationError, ModelError
+from crest.errors import CapacityError, EmulationError, ModelError, StudyError
+from crest.placement import AS_TARGET, Placement
 from crest.targets import Target
 
 # Kept free while the interpreter is asked how much arena it needs.
@@ -49,6 +52,7 @@ class TflmRuntime:
     tree: TflmTree
     target: Target
     toolchain: Toolchain
+    layout: Layout
 
     @property
     def identity(self) -> str:
@@ -84,14 +88,17 @@ class TflmRuntime:
                 *compile_glue(self.tree, self.toolchain, folder),
             ]
             objects += harness_objects(self.target, self.toolchain, (INTERPRETED,))
-            elf, report = _fit_arena(graph, self.target, lambda size: self._link(folder, objects, written, size))
+            link = partial(self._link, folder, objects, written)
+            elf, report = _fit_arena(graph, self.target, self.layout, link)
         return self._program(reference, model_id, elf, report, seed)
 
     def _link(self, folder: Path, objects: Sequence[Path], sources: Sequence[Path], arena_bytes: int) -> bytes:
         script = folder / "target.ld"
         own = [*sources, write_arena(folder, arena_bytes)]
         names = [*(path.name for path in objects), *(f"{path.stem}.o" for path in own)]
-        script.write_text(linker_script(self.target, [name for name in names if name.startswith("harness_")]))
+        script.write_text(
+            linker_script(self.target, self.layout, [name for name in names if name.startswith("harness_")])
+        )
         include = [folder, asset_path("firmware", "runtime")]
         output = folder / "firmware.elf"
         self.toolchain.with_libraries(LIBRARIES).build(own, objects, output, include, (INTERPRETED,), script)
@@ -99,12 +106,13 @@ class TflmRuntime:
 
     def _program(self, reference: Lowered, model_id: bytes, elf: bytes, report: Report, seed: int) -> Program:
         graph = reference.imported
-        memory = memory_report(
+        memory = report_memory(
             ELFFile(io.BytesIO(elf)),
-            len(graph.tflite),
+            self.target,
+            self.layout,
+            {self.target.code_region: len(graph.tflite)},
             reference.arena.lower_bound_bytes,
-            stack_bytes=report.stack_bytes,
-            stack_total_bytes=report.stack_total_bytes,
+            report.stack,
         )
         return Program(
             name=graph.name,
@@ -119,26 +127,34 @@ class TflmRuntime:
             removed=(),
             layers=program_layers(graph),
             arena=None,
+            layout=self.layout,
             memory=memory,
             golden=golden_pairs(reference, seed),
             sources=None,
         )
 
 
-def open_tflm(tree: str, target: Target, toolchain: Toolchain) -> TflmRuntime:
+def open_tflm(tree: str, target: Target, toolchain: Toolchain, placement: Placement = AS_TARGET) -> TflmRuntime:
     """TFLite Micro from a tree of the user's.
 
     Args:
         tree: its folder; empty for that of ``$CREST_TFLM``.
         target: the board.
         toolchain: the compiler, set up for the target.
+        placement: where code and arena lie; the .tflite stays in flash.
 
     Raises:
+        StudyError: a placement that would have to be searched for, or that moves weights.
         ToolchainError: no tree is given, it is not whole, or the compiler cannot compile it.
     """
     folder = tree_folder(tree)
     require_cxx(toolchain)
-    return TflmRuntime(read_tree(folder), target, toolchain)
+    if placement.has_auto or placement.weights is not None:
+        raise StudyError(
+            "runtime tflm: placement moves only code and arena, each to a region that is named",
+            hint="for example placement: {code: itcm, arena: dtcm}",
+        )
+    return TflmRuntime(read_tree(folder), target, toolchain, fixed_layout(placement, target, ()))
 
 
 def _refuse_floating_point(graph: Graph) -> None:
@@ -151,19 +167,15 @@ def _refuse_floating_point(graph: Graph) -> None:
             )
 
 
-def _fit_arena(graph: Graph, target: Target, link: Callable[[int], bytes]) -> tuple[bytes, Report]:
+def _fit_arena(graph: Graph, target: Target, layout: Layout, link: Callable[[int], bytes]) -> tuple[bytes, Report]:
     """Firmware whose arena is as large as the interpreter needs it, and what it reports.
 
     Raises:
         ModelError: a kernel refuses an operator.
         CapacityError: the memory that is left does not do.
     """
-    empty = ELFFile(io.BytesIO(link(_ALIGNMENT_BYTES)))
-    symbols = empty.get_section_by_name(".symtab")
-    limit, top = (symbols.get_symbol_by_name(name)[0]["st_value"] for name in ("crest_stack_limit", "crest_stack_top"))
-    most = top - limit - _PROBE_STACK_BYTES
-    check_room("RAM", _PROBE_STACK_BYTES, top - limit, target.name, "beside an empty arena, the stack needs")
-    report = probe(link(_align(most) - _ALIGNMENT_BYTES), target)
+    most = _largest_arena(ELFFile(io.BytesIO(link(_ALIGNMENT_BYTES))), target, layout)
+    report = probe(link(most), target)
     if report.stage is not Stage.READY:
         raise _refusal(graph, target, report, most)
     size = _align(report.arena_used_bytes)
@@ -174,6 +186,16 @@ def _fit_arena(graph: Graph, target: Target, link: Callable[[int], bytes]) -> tu
             return elf, report
         size += _ALIGNMENT_BYTES << attempt
     raise _refusal(graph, target, report, size)
+
+
+def _largest_arena(empty: ELFFile, target: Target, layout: Layout) -> int:
+    """Bytes that the arena may have, from firmware that has next to none."""
+    if layout.arena == target.data_region:
+        room = symbol_address(empty, STACK_TOP) - symbol_address(empty, STACK_LIMIT) - _PROBE_STACK_BYTES
+    else:
+        room = target.available_bytes(layout.arena) - (code_bytes(empty) if layout.code == layout.arena else 0)
+    check_room(layout.arena, _ALIGNMENT_BYTES, room, target.name, "TFLite Micro's arena needs at least")
+    return room // _ALIGNMENT_BYTES * _ALIGNMENT_BYTES
 
 
 def _align(size: int) -> int:

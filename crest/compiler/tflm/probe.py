@@ -13,13 +13,15 @@ from typing import Final
 
 from elftools.elf.elffile import ELFFile
 
+from crest.compiler.memory_report import Stack
 from crest.emulators.unicorn_engine import RAM_FILL, UnicornEngine
 from crest.errors import EmulationError
 from crest.targets import Target
 
 _REPORT: Final = struct.Struct("<IIII")
-# Nothing can be asked of a stack that nobody has used; memory is looked at in steps of this.
-_LOOK_BYTES: Final = 1024
+_REPORT_SYMBOL: Final = "tflm_report"
+STACK_LIMIT: Final = "crest_stack_limit"
+STACK_TOP: Final = "crest_stack_top"
 
 
 class Stage(IntEnum):
@@ -40,23 +42,21 @@ class Report:
         stage: where it stopped; READY when all went well.
         prepared: operators whose preparation has begun.
         arena_used_bytes: what the interpreter needs; 0 before it knows.
-        stack_bytes: highest use of the stack by the interpreter.
-        stack_total_bytes: the same from reset on.
+        stack: highest use of the stack, by the interpreter and from reset on.
         failure: the fault that stopped it, in words.
     """
 
     stage: Stage
     prepared: int
     arena_used_bytes: int
-    stack_bytes: int
-    stack_total_bytes: int
+    stack: Stack
     failure: str | None
 
 
 def probe(elf: bytes, target: Target) -> Report:
     """Boot firmware until it waits for the host, or faults."""
     file = ELFFile(io.BytesIO(elf))
-    address, limit, top = (_symbol(file, name) for name in ("tflm_report", "crest_stack_limit", "crest_stack_top"))
+    address, limit, top = (symbol_address(file, name) for name in (_REPORT_SYMBOL, STACK_LIMIT, STACK_TOP))
     machine = UnicornEngine().boot(elf, target)
     failure = None
     try:
@@ -72,13 +72,17 @@ def probe(elf: bytes, target: Target) -> Report:
         stage=Stage(stage) if stage in set(Stage) else Stage.RESET,
         prepared=prepared,
         arena_used_bytes=arena,
-        stack_bytes=max(pointer - lowest, 0),
-        stack_total_bytes=top - lowest,
+        stack=Stack(max(pointer - lowest, 0), top - lowest),
         failure=failure,
     )
 
 
-def _symbol(file: ELFFile, name: str) -> int:
+def symbol_address(file: ELFFile, name: str) -> int:
+    """The value of a symbol of firmware.
+
+    Raises:
+        EmulationError: it has none of that name.
+    """
     found = file.get_section_by_name(".symtab").get_symbol_by_name(name)
     if not found:
         raise EmulationError(f"the firmware has no symbol {name}")
