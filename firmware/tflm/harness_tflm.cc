@@ -23,13 +23,14 @@ crest_io model_inputs[TFLM_INPUTS], model_outputs[TFLM_OUTPUTS];
 struct {
   uint32_t stage;            // how far model_prepare came, see below
   uint32_t prepared;         // operators whose preparation has begun
+  uint32_t refused;          // 1 when the last of these could not be prepared
   uint32_t arena_used_bytes; // what the interpreter says it needs
   uint32_t stack_pointer;    // where the stack of the interpreter begins
 } volatile tflm_report;
 }
 
 namespace {
-enum { STAGE_CONSTRUCT = 1, STAGE_ALLOCATE, STAGE_INVOKE, STAGE_READY };
+enum { STAGE_CONSTRUCT = 1, STAGE_ALLOCATE, STAGE_REFUSED, STAGE_INVOKE, STAGE_READY };
 
 using Base = tflite::MicroOpResolver;
 using Found = decltype(std::declval<const Base &>().FindOp(tflite::BuiltinOperator_ADD));
@@ -54,7 +55,9 @@ TfLiteStatus marked_prepare(TfLiteContext *context, TfLiteNode *node) {
   const uint32_t layer = tflm_report.prepared;
   tflm_report.prepared = layer + 1;
   const auto prepare = original_of(layer).prepare;
-  return prepare ? prepare(context, node) : kTfLiteOk;
+  const TfLiteStatus status = prepare ? prepare(context, node) : kTfLiteOk;
+  tflm_report.refused = status != kTfLiteOk;
+  return status;
 }
 
 TfLiteStatus marked_invoke(TfLiteContext *context, TfLiteNode *node) {
@@ -108,7 +111,10 @@ void model_prepare(void) {
   for (auto constructor = crest_init_start; constructor != crest_init_end; constructor++) (*constructor)();
   interpreter = &tflm_interpreter();
   tflm_report.stage = STAGE_ALLOCATE;
-  if (interpreter->AllocateTensors() != kTfLiteOk) crest_fault();
+  if (interpreter->AllocateTensors() != kTfLiteOk) {
+    tflm_report.stage = STAGE_REFUSED;
+    crest_fault();
+  }
   tflm_report.arena_used_bytes = static_cast<uint32_t>(interpreter->arena_used_bytes());
   for (uint32_t i = 0; i < TFLM_INPUTS; i++) locate(interpreter->input(i), &model_inputs[i]);
   for (uint32_t i = 0; i < TFLM_OUTPUTS; i++) locate(interpreter->output(i), &model_outputs[i]);

@@ -191,11 +191,13 @@ def _fit_arena(graph: Graph, target: Target, layout: Layout, link: Callable[[int
 def _largest_arena(empty: ELFFile, target: Target, layout: Layout) -> int:
     """Bytes that the arena may have, from firmware that has next to none."""
     if layout.arena == target.data_region:
-        room = symbol_address(empty, STACK_TOP) - symbol_address(empty, STACK_LIMIT) - _PROBE_STACK_BYTES
+        free, kept = symbol_address(empty, STACK_TOP) - symbol_address(empty, STACK_LIMIT), _PROBE_STACK_BYTES
     else:
-        room = target.available_bytes(layout.arena) - (code_bytes(empty) if layout.code == layout.arena else 0)
-    check_room(layout.arena, _ALIGNMENT_BYTES, room, target.name, "TFLite Micro's arena needs at least")
-    return room // _ALIGNMENT_BYTES * _ALIGNMENT_BYTES
+        free = target.available_bytes(layout.arena)
+        kept = code_bytes(empty) if layout.code == layout.arena else 0
+    words = "beside everything else, TFLite Micro's stack and arena need"
+    check_room("RAM", kept + _ALIGNMENT_BYTES, free, target.name, words)
+    return (free - kept) // _ALIGNMENT_BYTES * _ALIGNMENT_BYTES
 
 
 def _align(size: int) -> int:
@@ -206,18 +208,16 @@ def _refusal(
     graph: Graph, target: Target, report: Report, arena_bytes: int
 ) -> ModelError | CapacityError | EmulationError:
     """Why the interpreter did not come to its end."""
-    if report.stage is Stage.INVOKE:
-        return EmulationError(f"{graph.name}: TFLite Micro cannot run it: {report.failure}")
-    if 0 < report.prepared < len(graph.operators):
-        index = report.prepared - 1
+    if report.stage is not Stage.REFUSED:
+        return EmulationError(f"{graph.name}: TFLite Micro stops at {report.stage.name.lower()}: {report.failure}")
+    if report.refused is not None:
+        kind = graph.operators[report.refused].kind
         return ModelError(
-            f"{graph.name}: operator {index} ({graph.operators[index].kind}): refused by TFLite Micro's kernel, "
-            f"or {arena_bytes} bytes of arena are too few",
+            f"{graph.name}: operator {report.refused} ({kind}): refused by TFLite Micro's kernel, or "
+            f"{arena_bytes} bytes of arena are too few",
             hint="its types and options may not be among those that this version of TFLite Micro supports",
         )
-    if report.stage is Stage.ALLOCATE:
-        return CapacityError(
-            f"does not fit the RAM of {target.name}: TFLite Micro needs more than {arena_bytes} bytes of arena",
-            hint="a smaller model, or a larger board",
-        )
-    return EmulationError(f"{graph.name}: the firmware around TFLite Micro does not start: {report.failure}")
+    return CapacityError(
+        f"does not fit the RAM of {target.name}: TFLite Micro needs more than {arena_bytes} bytes of arena",
+        hint="a smaller model, or a larger board",
+    )

@@ -18,7 +18,7 @@ from crest.emulators.unicorn_engine import RAM_FILL, UnicornEngine
 from crest.errors import EmulationError
 from crest.targets import Target
 
-_REPORT: Final = struct.Struct("<IIII")
+_REPORT: Final = struct.Struct("<IIIII")
 _REPORT_SYMBOL: Final = "tflm_report"
 STACK_LIMIT: Final = "crest_stack_limit"
 STACK_TOP: Final = "crest_stack_top"
@@ -30,8 +30,9 @@ class Stage(IntEnum):
     RESET = 0
     CONSTRUCT = 1
     ALLOCATE = 2
-    INVOKE = 3
-    READY = 4
+    REFUSED = 3
+    INVOKE = 4
+    READY = 5
 
 
 @dataclass(frozen=True)
@@ -40,14 +41,14 @@ class Report:
 
     Attributes:
         stage: where it stopped; READY when all went well.
-        prepared: operators whose preparation has begun.
+        refused: position of the operator that its kernel could not prepare; None when there is none.
         arena_used_bytes: what the interpreter needs; 0 before it knows.
         stack: highest use of the stack, by the interpreter and from reset on.
         failure: the fault that stopped it, in words.
     """
 
     stage: Stage
-    prepared: int
+    refused: int | None
     arena_used_bytes: int
     stack: Stack
     failure: str | None
@@ -64,13 +65,13 @@ def probe(elf: bytes, target: Target) -> Report:
             machine.receive()
         except EmulationError as exc:
             failure = exc.message
-        stage, prepared, arena, pointer = _REPORT.unpack(machine.read_ram(address, _REPORT.size))
+        stage, prepared, refused, arena, pointer = _REPORT.unpack(machine.read_ram(address, _REPORT.size))
         lowest = _lowest_use(machine.read_ram(limit, top - limit), limit)
     finally:
         machine.close()
     return Report(
         stage=Stage(stage) if stage in set(Stage) else Stage.RESET,
-        prepared=prepared,
+        refused=prepared - 1 if refused else None,
         arena_used_bytes=arena,
         stack=Stack(max(pointer - lowest, 0), top - lowest),
         failure=failure,
