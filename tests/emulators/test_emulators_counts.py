@@ -201,7 +201,7 @@ def test_two_runs_are_equal_and_growing_the_table_changes_nothing(boot, monkeypa
     monkeypatch.setattr(hooks, "_CAPACITY_LOG2", 2)
     second = boot(elf)
     second.receive()
-    assert second._hooks.state.capacity_log2[0] > 4
+    assert second._hooks.state.edges[0].capacity_log2 > 4
     assert first.profile() == second.profile()
 
 
