@@ -1,4 +1,4 @@
-"""Finds accesses that must be aligned on ARMv7-M and were not; Unicorn lets them pass.
+"""Finds accesses that must be aligned on ARMv7-M and were not, where Unicorn lets them pass.
 
 The native hook sees an access, not its instruction: it notes the block and how many accesses of that execution came
 before. Counting what the instructions of the block access leads back to the instruction. Behind conditional accesses
@@ -110,5 +110,4 @@ def _bytes(mnemonic: str, operands: str) -> int:
 
 
 def _must_be_aligned(instruction: Instruction) -> bool:
-    mnemonic = instruction.mnemonic
-    return instruction.kind in (*_MULTIPLE, *_DOUBLE) or mnemonic.startswith(("v", "ldrex", "strex"))
+    return instruction.kind in (*_MULTIPLE, *_DOUBLE) or instruction.mnemonic.startswith("v")
