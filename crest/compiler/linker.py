@@ -9,7 +9,7 @@ from crest.targets import Target
 
 # Output sections by owner; the memory report is read off these.
 SHIPPED_FLASH: Final = (".text", ".rodata", ".data")
-HARNESS_FLASH: Final = (".vectors", ".harness")
+HARNESS_FLASH: Final = (".boot2", ".vectors", ".harness")
 SHIPPED_RAM: Final = (".data", ".bss")
 HARNESS_RAM: Final = (".harness_bss",)
 ARENA: Final = ".arena"
@@ -20,6 +20,7 @@ MEMORY {{
   RAM (rwx) : ORIGIN = {ram_origin:#x}, LENGTH = {ram_length:#x}
 }}
 SECTIONS {{
+  .boot2 : {{ KEEP(*(.boot2)) }} > FLASH
   .vectors : {{ KEEP(*(.vectors)) }} > FLASH
   .harness : {{ {harness_code} }} > FLASH
   .text : {{ *(.text .text.*) }} > FLASH
