@@ -83,6 +83,14 @@ class StallFactor(Frozen):
         return self
 
 
+class Preferences(Frozen):
+    """Regions to which ``placement: auto`` may move a part of a model, best first; none leaves it where it is."""
+
+    code: tuple[str, ...] = ()
+    weights: tuple[str, ...] = ()
+    arena: tuple[str, ...] = ()
+
+
 class Sources(Frozen):
     """Where the facts of a target come from."""
 
@@ -109,6 +117,10 @@ class Target(Frozen):
     fetch_stall_factor: StallFactor = Field(
         description="how much longer programs take than on memories that never make the core wait, and why"
     )
+    fetch_stall_factor_in: dict[str, StallFactor] = Field(
+        default={}, description="by region, for code that lies elsewhere than in code_region"
+    )
+    auto_placement: Preferences = Preferences()
     reserved_flash_bytes: int = Field(default=0, ge=0, description="bytes at the start of flash kept by a bootloader")
     reserved_ram_bytes: int = Field(default=0, ge=0, description="bytes at the start of RAM kept by the vendor")
     uart: str = Field(description="the peripheral that carries the measuring protocol")
@@ -159,6 +171,15 @@ class Target(Frozen):
         ):
             if reserved >= self.region(name).size_bytes:
                 raise ValueError(f"region {name!r} is smaller than what is reserved of it")
+        preferred = (*self.auto_placement.code, *self.auto_placement.weights, *self.auto_placement.arena)
+        for name in (*preferred, *self.fetch_stall_factor_in):
+            self.region(name)
+        for name in self.auto_placement.code:
+            if name not in (self.code_region, *self.fetch_stall_factor_in):
+                raise ValueError(f"auto_placement: code: fetch_stall_factor_in says nothing of {name}")
+        for name in self.auto_placement.arena:
+            if self.region(name).kind == "flash":
+                raise ValueError(f"auto_placement: arena: {name} is flash, and activations are written")
         if self.fpu not in _FPUS[self.core]:
             raise ValueError(f"a {self.core} has no FPU {self.fpu!r} (one of {', '.join(_FPUS[self.core])})")
         if self.uart not in self.peripherals:
@@ -182,15 +203,24 @@ class Target(Frozen):
         """Where arena, statics and stack lie."""
         return self.region(self.data_region)
 
+    def origin(self, name: str) -> int:
+        """First address of a region that is not reserved by the vendor."""
+        reserved = {self.code_region: self.reserved_flash_bytes, self.data_region: self.reserved_ram_bytes}
+        return self.region(name).base + reserved.get(name, 0)
+
+    def available_bytes(self, name: str) -> int:
+        """Bytes of a region that are not reserved by the vendor."""
+        return self.region(name).end - self.origin(name)
+
     @property
     def flash_available_bytes(self) -> int:
         """Flash left beside what the vendor's bootloader reserves."""
-        return self.flash.size_bytes - self.reserved_flash_bytes
+        return self.available_bytes(self.code_region)
 
     @property
     def ram_available_bytes(self) -> int:
-        """RAM left beside what the vendor reserves."""
-        return self.ram.size_bytes - self.reserved_ram_bytes
+        """RAM for statics and stack left beside what the vendor reserves."""
+        return self.available_bytes(self.data_region)
 
 
 def _overlaps(regions: tuple[Region, ...], peripherals: dict[str, Peripheral]) -> Iterator[str]:

@@ -67,10 +67,16 @@ class Power(NamedTuple):
     states: PowerStates
 
 
-def load_power(target: Target, clock_mhz: float) -> Power:
+def load_power(target: Target, clock_mhz: float, fetch_region: str | None = None) -> Power:
     """Power by state of a target's MCU rail at one of its clocks.
 
-    A board may arrive before its energy model: without a file every figure is absent, with that reason.
+    A board may arrive before its energy model, and a model may not know what code costs outside of flash: every figure
+    is then absent, with that reason.
+
+    Args:
+        target: the board.
+        clock_mhz: one of its clocks.
+        fetch_region: where the code lies; by default where the target keeps it.
 
     Raises:
         AssetError: there is a file, and it is malformed or does not hold for this supply and clock.
@@ -78,7 +84,11 @@ def load_power(target: Target, clock_mhz: float) -> Power:
     if not _default_path(target).exists():
         return Power("none", PowerStates.unknown(f"no energy model of {target.name}", target.supply.volt))
     model = load_energy_model(target)
-    return Power(model.identity, model.states(clock_mhz, target.code_region))
+    region = fetch_region or target.code_region
+    if region != target.code_region and region not in {state.fetch_region for state in model.run}:
+        reason = f"the energy model of {target.name} does not know code in {region}"
+        return Power(model.identity, PowerStates.unknown(reason, target.supply.volt))
+    return Power(model.identity, model.states(clock_mhz, region))
 
 
 def _default_path(target: Target) -> Path:

@@ -95,11 +95,50 @@ def test_an_absent_compiler(tmp_path):
     assert "arm-none-eabi-gcc is not on PATH" in done.stderr and "toolchain: zig" in done.stderr
 
 
-@pytest.mark.parametrize(("flags", "code"), [("-flto", 7), ("'-O3", 2)])
+@pytest.mark.parametrize(
+    ("flags", "code"), [("-flto", 7), ("'-O3", 2), ("@flags", 7), ("-include x.h", 7), ("-s", 7), ("-r", 7)]
+)
 def test_compiler_flags_that_make_no_sense(tmp_path, flags, code):
     (tmp_path / "m.tflite").write_bytes(dense_model())
     done = crest("compile", "m.tflite", "--target", "nano33ble", f"--cflags={flags}", cwd=tmp_path)
-    assert done.returncode == code and flags in done.stderr
+    assert done.returncode == code and flags.split()[0] in done.stderr
+
+
+@pytest.mark.parametrize("flag", ["--help", "--version", "-###"])
+def test_compiler_flags_that_make_it_answer_instead_of_compile(tmp_path, flag):
+    (tmp_path / "m.tflite").write_bytes(dense_model())
+    done = crest("measure", "m.tflite", "--target", "nano33ble", f"--cflags={flag}", cwd=tmp_path)
+    assert done.returncode == 7 and "wrote nothing" in done.stderr
+
+
+def test_a_compiler_without_a_name(tmp_path):
+    (tmp_path / "m.tflite").write_bytes(dense_model())
+    done = crest("measure", "m.tflite", "--target", "nano33ble", "--toolchain=", cwd=tmp_path)
+    assert done.returncode == 7 and "name of the compiler is empty" in done.stderr
+
+
+def test_firmware_that_is_not_optimized(tmp_path):
+    (tmp_path / "m.tflite").write_bytes(dense_model())
+    done = crest("measure", "m.tflite", "--target", "nano33ble", "--cflags=-O0", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("key", "words"),
+    [
+        ("toolchain: clang", "toolchain: 'clang' is not one of zig, gcc, nor a mapping with cc"),
+        ("toolchain: {cc: ''}", "toolchain.cc"),
+        ("toolchain: {cc: zig, cflags: -O3}", "toolchain.cflags"),
+        ("toolchain: {cc: zig, cflag: [-O3]}", "did you mean 'cflags'?"),
+        ("toolchain: [zig]", "toolchain"),
+        ("lowering: fast", "lowering: Input should be 'optimized' or 'plain'"),
+    ],
+)
+def test_malformed_build_options_of_a_study(tmp_path, key, words):
+    pytest.importorskip("torch", reason="searching needs the search extra")
+    (tmp_path / "study.yaml").write_text(STUDY + key + "\n")
+    done = crest("search", "study.yaml", cwd=tmp_path)
+    assert done.returncode == 3 and words in done.stderr
 
 
 def test_a_damaged_ledger_is_refused_and_kept(tmp_path):
@@ -117,6 +156,7 @@ def test_a_damaged_ledger_is_refused_and_kept(tmp_path):
         ["measure", "m.tflite", "--target", "nano33ble", "--json", "absent/x.json"],
         ["schema", "-o", "absent/x.json"],
         ["compile", "m.tflite", "--target", "nano33ble", "-o", "m.tflite"],
+        ["compile", "m.tflite", "--target", "nano33ble", "-o", "m.tflite/below"],
     ],
 )
 def test_what_cannot_be_written_is_named(tmp_path, arguments):

@@ -146,7 +146,7 @@ def test_a_corrected_model_reprices_without_building(undisturbed, tmp_path, monk
     from crest.search.reprice import reprice
     from crest.timing import CycleModel, load_cycle_model
 
-    def slower(target):
+    def slower(target, code_region=None):
         model = load_cycle_model(target)
         factor = {"value": 2.0, "low": 2.0, "high": 2.0}
         return CycleModel(model._timing, model._stalls.model_copy(update=factor))
