@@ -216,7 +216,7 @@ def _source_digest() -> str:
     """Hash of our own sources that decide what is built and how it is counted."""
     package = Path(__file__).resolve().parent
     paths = [path for room in ("backends", "compiler", "emulators") for path in package.joinpath(room).rglob("*.py")]
-    paths += [*asset_path("firmware").rglob("*.[ch]"), *asset_path("emulation", "native").glob("*.c")]
+    paths += [*asset_path("firmware").rglob("*.[ch]"), *asset_path("emulation", "native").glob("*.[ch]")]
     # They decide which kernels are built.
     paths += asset_path("emulation", "kernels").glob("*.yaml")
     return _digest(paths)
