@@ -189,9 +189,9 @@ class Pricing:
             "toolchain": self._toolchain.identity,
             "flags": [self._toolchain.flags, self._toolchain.link_flags],
             "lowering": self._lowering,
+            "placement": self._placement_facts(),
             # One of the user's lies outside of our own sources.
             "board": _digest(path for folder in target.board_folders for path in folder.glob("*.[ch]")),
-            "placement": self._placement_facts(),
             "target": target.model_dump(mode="json", exclude={"description", "sources", "supply", "clock_mhz"}),
         }
         return hashlib.sha256((json.dumps(facts, sort_keys=True) + _source_digest()).encode()).hexdigest()
@@ -216,7 +216,7 @@ def _source_digest() -> str:
     """Hash of our own sources that decide what is built and how it is counted."""
     package = Path(__file__).resolve().parent
     paths = [path for room in ("backends", "compiler", "emulators") for path in package.joinpath(room).rglob("*.py")]
-    paths += [*asset_path("firmware").rglob("*.[ch]"), *asset_path("emulation", "native").glob("*.c")]
+    paths += [*asset_path("firmware").rglob("*.[ch]"), *asset_path("emulation", "native").glob("*.[ch]")]
     # They decide which kernels are built.
     paths += asset_path("emulation", "kernels").glob("*.yaml")
     return _digest(paths)

@@ -37,4 +37,6 @@ void stm32f7_usart_start(uint32_t usart, uint32_t divider);
 uint8_t stm32f7_usart_read(uint32_t usart);
 void stm32f7_usart_write(uint32_t usart, const uint8_t *data, uint32_t bytes);
 
+void cortex_m7_enable_caches(void);
+
 #endif
