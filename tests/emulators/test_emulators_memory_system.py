@@ -12,7 +12,7 @@ from crest.compiler.build import build_program, lower_graph
 from crest.compiler.importer import import_tflite
 from crest.compiler.toolchain import target_toolchain
 from crest.emulators.profile import EVENT_COUNTS
-from crest.targets import Cache, MemoryGeometry
+from crest.targets import Cache, MemoryGeometry, Target
 from tests.emulators.cache_reference import Reference, Trace
 from tests.emulators.firmware import TARGET, asm
 from tests.model_writer import ModelWriter
@@ -357,3 +357,11 @@ def test_networks_against_a_slow_reference(boot, core, fpu, geometry, model):
 def test_a_geometry_that_cannot_be_is_refused(geometry, message):
     with pytest.raises(ValidationError, match=message):
         geometry()
+
+
+def test_a_target_caches_regions_that_it_has():
+    stored = TARGET.model_dump()
+    assert Target.model_validate({**stored, "memory_geometry": L1.model_dump()}).memory_geometry == L1
+    elsewhere = {"line_bytes": 8, "cached_regions": ["nowhere"]}
+    with pytest.raises(ValidationError, match="no memory region named 'nowhere'"):
+        Target.model_validate({**stored, "memory_geometry": elsewhere})
