@@ -252,13 +252,14 @@ def price(execution: Execution, conditions: Conditions) -> Measurement:
         layers=_layer_costs(execution, cycle_model.layer_cycles(execution.profile)),
         instructions=execution.profile.total()["instructions"],
         cycles=cycles,
+        ranking_cycles=cycle_model.ranking_cycles(execution.profile),
         latency_ms=latency_ms,
         energy_per_inference_uj=costs.energy_per_inference_uj,
         energy_per_window_uj=costs.energy_per_window_uj,
         average_power_uw=costs.average_power_uw,
         duty_cycle=costs.duty_cycle,
         deadline_missed=costs.deadline_missed,
-        notes=costs.notes,
+        notes=(*cycle_model.notes(execution.profile), *costs.notes),
     )
 
 
