@@ -44,8 +44,9 @@ def test_the_uart_is_among_the_peripherals_and_the_models_exist(target):
 
 def test_ready_flags_lie_inside_of_their_peripheral(target):
     for name, peripheral in target.peripherals.items():
-        offsets = {*peripheral.registers, *peripheral.follows}
-        flags = [flag for bits in peripheral.follows.values() for flag in bits.values()]
+        offsets = {*peripheral.registers, *peripheral.follows, *peripheral.follows_clear}
+        rules = (*peripheral.follows.values(), *peripheral.follows_clear.values())
+        flags = [flag for bits in rules for flag in bits.values()]
         offsets |= {flag[0] for flag in flags if not isinstance(flag, int)}
         assert all(0 <= offset < peripheral.size_bytes for offset in offsets), name
         assert peripheral.model == "registers" or not offsets, name

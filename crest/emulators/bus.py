@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Final
 
 from crest.emulators.devices import AccessFaultError, Device, Host, Uart, plain_registers
@@ -35,7 +34,7 @@ class Bus:
     """Dispatches accesses to devices. A peripheral of the target file wins over the private peripheral bus.
 
     Raises:
-        AssetError: an unknown register model, peripherals that overlap, or a UART that is none.
+        AssetError: an unknown register model, or a UART that is none.
     """
 
     def __init__(self, target: Target, host: Host) -> None:
@@ -43,10 +42,6 @@ class Bus:
             _Slot(name, p.base, p.base + p.size_bytes, _model(target, name, p)(name, p, host))
             for name, p in target.peripherals.items()
         ]
-        slots.sort(key=lambda slot: slot.begin)
-        for first, second in pairwise(slots):
-            if first.end > second.begin:
-                raise AssetError(f"target {target.name}: peripherals {first.name} and {second.name} overlap")
         self._own = slots
         self._ppb = _Slot("ppb", PPB_BASE, PPB_BASE + PPB_SIZE_BYTES, PrivatePeripherals(target.core, host))
         self.uart = self._find_uart(target)
