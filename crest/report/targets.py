@@ -12,7 +12,7 @@ from rich.text import Text
 from crest.energy import EnergyModel, load_energy_models
 from crest.frozen import Frozen
 from crest.report.format import format_value
-from crest.targets import Region, Target
+from crest.targets import Region, StallFactor, Target
 from crest.timing import CoreTiming
 from crest.timing.model import load_core_timing
 
@@ -103,12 +103,20 @@ def _cycle_model(target: Target, timing: CoreTiming) -> ModelSummary:
     stalls = target.fetch_stall_factor
     return ModelSummary(
         quality="fitted" if stalls.kind == "fit" else "declared",
-        origin=f"{timing.core} v{timing.version}, stalls x{stalls.value:g} [{stalls.low:g}, {stalls.high:g}]",
+        origin=f"{timing.core} v{timing.version}, stalls {_factor(stalls)}",
         statements=(
             f"core: {timing.validation.strip()}",
             f"memories, {stalls.kind}: {stalls.reason.strip()}",
+            *(
+                f"code in {region}, {_factor(other)}, {other.kind}: {other.reason.strip()}"
+                for region, other in target.fetch_stall_factor_in.items()
+            ),
         ),
     )
+
+
+def _factor(stalls: StallFactor) -> str:
+    return f"x{stalls.value:g} [{stalls.low:g}, {stalls.high:g}]"
 
 
 def _energy_model(models: Sequence[EnergyModel]) -> ModelSummary:
