@@ -146,6 +146,7 @@ class Measurement(Frozen):
     elf_sha256: str
     toolchain: str
     lowering: Lowering = "optimized"
+    runtime: str = "crest"
     timing_model: str
     energy_model: str
     golden_pairs_checked: int
