@@ -23,6 +23,7 @@ from crest.compiler.linker import linker_script
 from crest.compiler.passes import PassSet
 from crest.compiler.program import Program, ProgramLayer
 from crest.compiler.toolchain import CompilerChoice, Toolchain, target_toolchain
+from crest.emulators.issue_rules import issue_rules
 from crest.emulators.profile import PROFILE_SCHEMA, ExecutionProfile
 from crest.energy import load_energy_model
 from crest.files import write_atomically
@@ -200,7 +201,7 @@ def _source_digest() -> str:
     paths += [*asset_path("firmware").rglob("*.[ch]"), *asset_path("emulation", "native").glob("*.c")]
     # They decide which kernels are built.
     paths += asset_path("emulation", "kernels").glob("*.yaml")
-    digest = hashlib.sha256()
+    digest = hashlib.sha256(issue_rules().model_dump_json().encode())
     for path in sorted(paths):
         digest.update(path.read_bytes())
     return digest.hexdigest()
