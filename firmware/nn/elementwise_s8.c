@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "bounds_s8.h"
 #include "broadcast.h"
 #include "crest_nn.h"
-#include "dot_s8.h"
 #include "requantise.h"
 #include "rolled.h"
 
@@ -51,15 +51,6 @@ static inline void sum_pair(const crest_sum_s8_params *p, uint32_t x, uint32_t y
   __asm__("ssat %0, #8, %1, asr #21" : "=r"(*high) : "r"(*high));
 }
 
-/* Four bytes, each at least low and at most high. */
-static inline uint32_t clamp_bytes(uint32_t bytes, uint32_t low, uint32_t high) {
-  uint32_t difference;
-  __asm__("ssub8 %1, %0, %2\n\tsel %0, %0, %2\n\tssub8 %1, %3, %0\n\tsel %0, %0, %3"
-          : "+r"(bytes), "=&r"(difference)
-          : "r"(low), "r"(high));
-  return bytes;
-}
-
 static inline uint32_t insert_byte(uint32_t word, int32_t byte, const int position) {
   __asm__("bfi %0, %1, %2, #8" : "+r"(word) : "r"(byte), "i"(position));
   return word;
@@ -78,7 +69,7 @@ static int32_t sum_words(const crest_sum_s8_params *params, const int8_t *left, 
     sum_pair(&p, x << 8 & UPPER_BYTES, y << 8 & UPPER_BYTES, &first, &third);
     sum_pair(&p, x & UPPER_BYTES, y & UPPER_BYTES, &second, &fourth);
     uint32_t word = insert_byte((uint32_t)first, second, 8);
-    word = clamp_bytes(insert_byte(insert_byte(word, third, 16), fourth, 24), low, high);
+    word = crest_bound_word_s8(insert_byte(insert_byte(word, third, 16), fourth, 24), low, high);
     __builtin_memcpy(out + i, &word, 4);
   }
   return i;
