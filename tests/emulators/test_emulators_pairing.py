@@ -8,7 +8,7 @@ import yaml
 
 from crest.assets import asset_path
 from crest.emulators.blocks import Instruction, analyse, classify
-from crest.emulators.counts import EDGE, fold_edges
+from crest.emulators.counts import SLOT, fold_edges
 from crest.emulators.issue_decode import decode
 from crest.emulators.issue_rules import IssueRules, issue_rules
 from crest.emulators.pairing import DualIssueBlock, Pipeline, analyse_dual_issue, issue, resolves_early
@@ -179,7 +179,7 @@ def test_edges_count_pairs_waits_and_mispredictions():
         return (source << 32 | address, 1 << 48 | source_size << 24 | size, count)
 
     # Ten loops of eight turns.
-    edges = np.array([edge(4, 2, 0, 4, 10), edge(0, 4, 0, 4, 70), edge(0, 4, 4, 2, 10)], EDGE)
+    edges = np.array([edge(4, 2, 0, 4, 10), edge(0, 4, 0, 4, 70), edge(0, 4, 4, 2, 10)], SLOT)
     counts = fold_edges(edges, block_at)[1]
     assert counts["instructions"] == 2 * 80 + 10
     assert counts["dual_issued"] == 80  # the branch beside the subtraction
@@ -191,7 +191,7 @@ def test_edges_count_pairs_waits_and_mispredictions():
 
 def test_counts_of_other_cores_have_no_pairs():
     code = bytes.fromhex("481c 5a1c 7047".replace(" ", ""))  # adds r0, r1, #1; adds r2, r3, #1; bx lr
-    edges = np.array([(0, 1 << 48 | len(code), 5)], EDGE)
+    edges = np.array([(0, 1 << 48 | len(code), 5)], SLOT)
     plain = fold_edges(edges, lambda _address, _size: analyse(code))[1]
     dual = fold_edges(edges, lambda _address, _size: analyse_dual_issue(code))[1]
     assert "dual_issued" not in plain
