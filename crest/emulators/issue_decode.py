@@ -19,7 +19,7 @@ _ALONE: Final = frozenset(("ldm", "stm", "ldrd", "strd", "div", "sys"))
 _REGISTER: Final = re.compile(r"\b(?:r\d+|sb|sl|fp|ip|sp|lr|pc|[sd]\d+)\b")
 _SHIFTED: Final = re.compile(r"(\w+), (?:(?:lsl|lsr|asr|ror) #|rrx)")
 _CONSTANT: Final = re.compile(r"#(0x[0-9a-f]+|\d+)$")
-_OFFSET: Final = re.compile(r"\[(\w+)(?:, #(-?)(0x[0-9a-f]+|\d+))?\](!?)")
+_OFFSET: Final = re.compile(r"\[(\w+)(?:, #(-?)(0x[0-9a-f]+|\d+))?\]")
 
 _SHIFTS: Final = re.compile(r"(ls[lr]|asr|ror)s?$")
 _SIMPLE: Final = re.compile(r"(add|sub|mov)[sw]?$|adr$")
@@ -51,8 +51,9 @@ class Op:
         early_in_older_slot_only: it does so in the older slot only.
         older_only: cannot be the younger of a pair.
         shifter: uses the one shifter of the early stage.
-        word: address register, offset and whether it is known, of a single load or store.
-        cycles: words moved two at a time.
+        word: base and offset of the address of a single load or store, where they tell it.
+        cycles: for which it is issued.
+        is_short: has 16 bits.
     """
 
     kind: str
@@ -92,8 +93,7 @@ class Op:
 
 def decode(instruction: Instruction) -> Op:
     """Decode an instruction of a block."""
-    parts = instruction.mnemonic.split(".")
-    name, operands, kind = parts[0], instruction.operands, instruction.kind
+    name, operands, kind = instruction.mnemonic.split(".")[0], instruction.operands, instruction.kind
     if kind == "fp" or (name.startswith("v") and kind in ("ld", "st")):
         return _decode_fp(instruction, name)
     names = _REGISTER.findall(operands)
@@ -134,7 +134,7 @@ def _reads(name: str, operands: str, kind: str, names: Sequence[str], targets: s
     if kind in LOADS:
         return [(register, "early") for register in address]
     if kind in ("st", "strd", "stm"):
-        data = set(names) - address if "[" in operands or kind == "stm" else set(names[1:])
+        data = set(_single(names)) - address
         return [*((r, "early") for r in address), *((r, "store") for r in data)]
     if kind in _BRANCHES or kind in ("nop", "it"):
         return []
@@ -158,7 +158,7 @@ def _result(name: str, kind: str) -> Result:
     if kind in PRODUCTS:
         return "product"
     if kind in LOADS:
-        return "narrow" if _NARROW.match(name) else "word"
+        return "fp_word" if name.startswith("v") else "narrow" if _NARROW.match(name) else "word"
     if _REVERSES.match(name):
         return "reversed"
     return "saturated" if _SATURATES.match(name) else "late"
@@ -166,7 +166,7 @@ def _result(name: str, kind: str) -> Result:
 
 def _targets(name: str, operands: str, kind: str, names: Sequence[str]) -> set[str]:
     if kind == "ldm":
-        return set(_REGISTER.findall(operands[operands.index("{") :]))
+        return set(_single(_REGISTER.findall(operands[operands.index("{") :])))
     if kind in ("st", "strd", "stm", "nop", "it", *_BRANCHES) or name in ("cmp", "cmn", "tst", "teq"):
         return set()
     return set(names[: 2 if kind == "ldrd" or _LONG_PRODUCT.match(name) else 1])
@@ -224,13 +224,11 @@ def _shifts_constant(kind: str, name: str, operands: str) -> bool:
 
 def _single(registers: Sequence[str]) -> list[str]:
     """Registers of double precision as the two of single precision that they are."""
-    return [
-        half
-        for register in registers
-        for half in (
-            (f"s{2 * int(register[1:])}", f"s{2 * int(register[1:]) + 1}") if register.startswith("d") else (register,)
-        )
-    ]
+    halves: list[str] = []
+    for register in registers:
+        number = int(register[1:]) if register.startswith("d") else None
+        halves += [register] if number is None else [f"s{2 * number}", f"s{2 * number + 1}"]
+    return halves
 
 
 def _decode_fp(instruction: Instruction, name: str) -> Op:

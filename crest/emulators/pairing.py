@@ -38,7 +38,6 @@ class Pipeline:
         self._values: dict[str, tuple[int, Result]] = {}  # by register: when its producer was issued, and what it is
         self._now = -1
         self._older: Op | None = None
-        self._older_early: frozenset[str] = frozenset()
         self._stores_done = 0.0
         self._fused_at = -rules.cycles_after_fused - 1
 
@@ -88,7 +87,7 @@ class Pipeline:
     def _retire(self, op: Op, is_older: bool) -> None:
         result = op.result
         early_slot = is_older or not (op.early_in_older_slot_only or (self._older is not None and self._older.shifter))
-        # A shift has both shifters to choose from; what executes early reads early.
+        # What executes early reads early.
         reader: Reader = "early_alu" if op.early_in_older_slot_only else "early"
         if op.may_be_early and early_slot and all(self._ready(r, reader) <= self._now for r, _ in op.reads):
             result = "early"

@@ -7,7 +7,7 @@ from typing import Final
 
 from crest.frozen import Frozen
 
-PROFILE_SCHEMA = 3
+PROFILE_SCHEMA = 4
 
 INSTRUCTION_CLASSES: Final = {
     "alu": "data processing, moves, compares, DSP packing and extension",

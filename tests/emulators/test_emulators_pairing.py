@@ -107,6 +107,9 @@ def walk(text):
         ("vfma.f32 s0, s1, s2; vldr s3, [r0]", 0, 0),
         ("vldr s0, [r0]; vmul.f32 s1, s0, s2", 0, 0),
         ("vdiv.f32 s0, s1, s2; adds r0, #1", 1, 15),
+        ("vldm r0!, {d0, d1}; vadd.f32 s4, s3, s5", 0, 1),  # four words in two cycles
+        ("vldm r0!, {d0, d1}; vfma.f32 s3, s4, s5", 0, 3),
+        ("vmul.f64 d0, d1, d2; vmov r0, s1", 0, 6),  # issued for five cycles, there after three more
     ],
 )
 def test_pairs_and_waits(code, paired, waits):

@@ -166,11 +166,16 @@ def _conv_pairs(layer: _Layer, gather_bytes: int, ahead: _Ahead) -> KernelCall:
     groups = layer.padded_taps // _GROUP_TAPS
     window = layer.window
     is_pointwise = layer.taps == window["in_c"] and layer.positions == window["in_h"] * window["in_w"]
+    # Patches whose lines are no whole groups are gathered before they are widened.
+    run = window["in_c"] * (window["k_w"] if window["dilation_w"] == 1 else 1)
+    is_gathered = run % _GROUP_TAPS != 0 and window["k_h"] > 1
     work = {
         "tile_pairs": tiles * layer.pairs, "tile_steps": tiles * layer.pairs * 2 * groups,
         "patches": 0 if is_pointwise else _TILE_POSITIONS * tiles,
         "pointwise_patches": _TILE_POSITIONS * tiles if is_pointwise else 0,
         "widened_groups": _TILE_POSITIONS * tiles * groups,
+        "gathered_lines": _TILE_POSITIONS * tiles * window["k_h"] if is_gathered else 0,
+        "gathered_groups": _TILE_POSITIONS * tiles * groups if is_gathered else 0,
         "lines": left, "line_fours": left * -(-layer.pairs // 2), "line_groups": left * -(-layer.pairs // 2) * groups,
     }  # fmt: skip
     scratch_bytes = gather_bytes
