@@ -23,6 +23,7 @@ from crest.compiler.passes import PassSet
 from crest.compiler.program import Program, ProgramLayer
 from crest.compiler.tflm import open_tflm
 from crest.compiler.toolchain import CompilerChoice, Toolchain, target_toolchain
+from crest.emulators.issue_rules import issue_rules
 from crest.emulators.profile import PROFILE_SCHEMA, ExecutionProfile
 from crest.energy import load_power
 from crest.files import write_atomically
@@ -205,6 +206,7 @@ class Pricing:
             "backend": self._backend.identity,
             "toolchain": self._toolchain.identity,
             "flags": [self._toolchain.flags, self._toolchain.link_flags],
+            "issue_rules": issue_rules().model_dump(mode="json"),
             "lowering": self._lowering,
             "runtime": self._tflm.identity if self._tflm else OWN_RUNTIME,
             "placement": self._placement_facts(),

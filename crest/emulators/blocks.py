@@ -70,11 +70,12 @@ _CLASS_OF: Final = {name: kind for kind, names in _BY_CLASS.items() for name in 
 
 @dataclass(frozen=True)
 class Instruction:
-    """One instruction of a block: its class, the mnemonic and operands as capstone prints them."""
+    """One instruction of a block: its class, the mnemonic and operands as capstone prints them, its bytes."""
 
     kind: str
     mnemonic: str
     operands: str
+    size: int = 4
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,7 +110,7 @@ def disassemble(code: bytes) -> list[Instruction]:
     instructions = []
     decoded = 0
     for _address, size, mnemonic, operands in _disassembler().disasm_lite(code, 0):
-        instructions.append(Instruction(classify(mnemonic), mnemonic, operands))
+        instructions.append(Instruction(classify(mnemonic), mnemonic, operands, size))
         decoded += size
     if decoded != len(code):
         raise EmulationError(f"bytes {code[decoded : decoded + 4].hex()} are no Thumb instruction known to capstone")

@@ -22,6 +22,7 @@ from operator import mul
 from pydantic import Field, model_validator
 
 from crest.assets import asset_path
+from crest.emulators.issue_rules import IssueRules
 from crest.emulators.profile import DERIVED_COUNTS, INSTRUCTION_CLASSES, UNALIGNED_PREFIX, ExecutionProfile
 from crest.errors import AssetError
 from crest.frozen import Frozen
@@ -51,7 +52,8 @@ class Uncertainty(Frozen):
 class CoreTiming(Frozen):
     """Instruction timing of a core with memories that never make it wait.
 
-    ``uncertainty`` is absent where the stall factors of the targets already hold it.
+    ``uncertainty`` is absent where the stall factors of the targets already hold it; ``issue`` where instructions go
+    one by one. The issue rules are applied when a program is executed: they decide counts, not cycles.
     """
 
     core: str
@@ -59,6 +61,7 @@ class CoreTiming(Frozen):
     added_cycles: dict[str, AddedCycles]
     saved_cycles: dict[str, AddedCycles] = {}
     unaligned_access: AddedCycles
+    issue: IssueRules | None = None
     uncertainty: Uncertainty | None = None
     domain: str
     validation: str
