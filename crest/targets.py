@@ -69,8 +69,8 @@ class Supply(Frozen):
 class Cache(Frozen):
     """Geometry of a cache that replaces the least recently used line of a set; ``ways == lines``: fully associative."""
 
-    line_bytes: int = Field(ge=4)
-    lines: int = Field(gt=0)
+    line_bytes: int = Field(ge=4, le=4096)
+    lines: int = Field(gt=0, le=1 << 16)
     ways: int = Field(gt=0)
 
     @model_validator(mode="after")
@@ -92,7 +92,7 @@ class MemoryGeometry(Frozen):
         cached_regions: names of the regions whose data is cached; flash is among them only when it is named.
     """
 
-    line_bytes: int = Field(ge=4)
+    line_bytes: int = Field(ge=4, le=4096)
     instruction_cache: Cache | None = None
     data_cache: Cache | None = None
     unified: bool = False
