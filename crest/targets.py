@@ -16,6 +16,8 @@ from crest.frozen import Frozen
 from crest.yaml_io import load_yaml, validate
 
 CoreName = Literal["cortex-m0plus", "cortex-m4", "cortex-m7"]
+NAME_PATTERN: Final = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
+"""What a target may be called: the name is part of the names of files."""
 _FPUS: Final[dict[str, tuple[str, ...]]] = {
     "cortex-m0plus": ("none",),
     "cortex-m4": ("none", "single"),
@@ -142,7 +144,7 @@ class Sources(Frozen):
 class Target(Frozen):
     """An emulated or physical board."""
 
-    name: str = Field(min_length=1, description="how commands and records name the board")
+    name: str = Field(pattern=NAME_PATTERN, description="how commands and records name the board")
     description: str = Field(description="the board for people: its product name and its microcontroller")
     mcu: str = Field(description="the microcontroller")
     core: CoreName = Field(description="cortex-m0plus, cortex-m4 or cortex-m7")
