@@ -14,6 +14,7 @@ from crest.frozen import Frozen
 from crest.report.format import format_value
 from crest.targets import Region, StallFactor, Target
 from crest.timing import CoreTiming
+from crest.timing.memory_system import load_memory_timing
 from crest.timing.model import load_core_timing
 
 Quality = Literal["none", "declared", "fitted"]
@@ -69,7 +70,7 @@ def targets_table(summaries: Sequence[TargetSummary]) -> RenderableType:
     """One row a board."""
     table = Table(title="Targets")
     for heading in ("target", "core", "clocks", "memory", "cycle model", "energy model"):
-        table.add_column(heading, overflow="fold")
+        table.add_column(heading, overflow="fold", no_wrap=heading == "target")
     for one in summaries:
         memory = "\n".join(f"{region.name} {_bytes(region.size_bytes)}" for region in one.regions)
         clocks = "\n".join(f"{clock:g} MHz" for clock in one.clock_mhz)
@@ -100,12 +101,15 @@ def target_table(one: TargetSummary) -> RenderableType:
 
 
 def _cycle_model(target: Target, timing: CoreTiming) -> ModelSummary:
-    stalls = target.fetch_stall_factor
+    stalls, memory = target.fetch_stall_factor, load_memory_timing(target)
+    fitted = (f"memory events, fitted: {memory.data.strip()} {memory.residual.strip()}",) if memory else ()
     return ModelSummary(
-        quality="fitted" if stalls.kind == "fit" else "declared",
-        origin=f"{timing.core} v{timing.version}, stalls {_factor(stalls)}",
+        quality="fitted" if memory or stalls.kind == "fit" else "declared",
+        origin=f"{timing.core} v{timing.version}, "
+        + (f"memories v{memory.version}" if memory else f"stalls {_factor(stalls)}"),
         statements=(
             f"core: {timing.validation.strip()}",
+            *fitted,
             f"memories, {stalls.kind}: {stalls.reason.strip()}",
             *(
                 f"code in {region}, {_factor(other)}, {other.kind}: {other.reason.strip()}"
