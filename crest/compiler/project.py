@@ -11,6 +11,7 @@ from crest.compiler.arena_plot import arena_svg
 from crest.compiler.linker import input_sections
 from crest.compiler.program import Program
 from crest.compiler.toolchain import Toolchain
+from crest.errors import ModelError
 
 _CMAKE = """\
 # SPDX-License-Identifier: Apache-2.0
@@ -62,7 +63,13 @@ The price was made with these places; in your linker script they are up to you:
 
 
 def write_c_project(program: Program, toolchain: Toolchain, folder: Path) -> None:
-    """Write the library of a program into a folder, which is created; files of an earlier call are replaced."""
+    """Write the library of a program into a folder, which is created; files of an earlier call are replaced.
+
+    Raises:
+        ModelError: another runtime runs the model, so that there is no library.
+    """
+    if program.sources is None or program.arena is None:
+        raise ModelError(f"{program.name}: {program.runtime} runs the model: there is no C library to write")
     kernels = folder / "nn"
     kernels.mkdir(parents=True, exist_ok=True)
     for path in sorted(asset_path("firmware", "nn").glob("*.[ch]")):

@@ -44,6 +44,7 @@ DERIVED_COUNTS: Final = {
     "branch_taken": "taken branches of any kind, calls and returns included",
     "branch_not_taken": "conditional branches not taken",
     "taken_to_unaligned": "taken branches to a target that is not 4-aligned",
+    "ld_use": "single loads whose value the very next instruction of their basic block reads",
     "pc_loads": "loads of the program counter by POP, LDM or LDR",
     "dual_issued": "instructions issued beside the one before them; Cortex-M7 only (pairing.py)",
     "issue_waits": "cycles in which nothing can be issued; Cortex-M7 only (pairing.py)",
