@@ -34,7 +34,8 @@ REASON_UART: Final = 16
 
 _WARNINGS: Final = ("-Wall", "-Wextra", "-Wconversion", "-Werror")
 _FREESTANDING: Final = ("-nostdlib", "-ffreestanding", "-fno-builtin", "-fno-sanitize=all")
-_FLAGS: Final = ("-O2", "-shared", "-fPIC", *_FREESTANDING, *_WARNINGS)
+# For any processor of the architecture: the cache may outlive the machine, or be shared.
+_FLAGS: Final = ("-O2", "-mcpu=baseline", "-shared", "-fPIC", *_FREESTANDING, *_WARNINGS)
 _BUILD_TIMEOUT_S: Final = 300.0
 
 
