@@ -200,6 +200,7 @@ def _source_digest() -> str:
     paths += [*asset_path("firmware").rglob("*.[ch]"), *asset_path("emulation", "native").glob("*.c")]
     # They decide which kernels are built.
     paths += asset_path("emulation", "kernels").glob("*.yaml")
+    paths += asset_path("emulation", "renode").glob("*.yaml")
     digest = hashlib.sha256()
     for path in sorted(paths):
         digest.update(path.read_bytes())

@@ -41,6 +41,8 @@ class EmulatedBackend:
             machine.count_memory(True)
             check_golden_outputs(session, replace(program, golden=program.golden[-1:]))
             profile = machine.profile()
+            if profile.unseen:
+                raise EmulationError(f"{self.identity}: cannot tell {', '.join(profile.unseen)}: nothing can be priced")
             if profile.total()["instructions"] != unhindered.total()["instructions"]:
                 raise EmulationError(f"{self.identity}: counting data accesses changes what {program.name} executes")
             session.bye()

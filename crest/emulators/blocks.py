@@ -144,12 +144,12 @@ def analyse(code: bytes) -> Block:
         kind = instruction.kind
         counts[kind] += 1
         if kind == "ldm":
-            counts["ldm_words"] += _list_words(instruction.operands)
+            counts["ldm_words"] += list_words(instruction.operands)
         elif kind == "stm":
-            counts["stm_words"] += _list_words(instruction.operands)
+            counts["stm_words"] += list_words(instruction.operands)
         elif kind == "ld" and index > 0:
             counts[load_column(_access(instructions[index - 1]))] += 1
-        if kind in ("ld", "ldm") and _loads_pc(instruction):
+        if kind in ("ld", "ldm") and loads_pc(instruction):
             counts["pc_loads"] += 1
     vector = np.array([counts[name] for name in COUNT_NAMES], np.int64)
     vector.flags.writeable = False
@@ -179,12 +179,14 @@ def _access(instruction: Instruction) -> Access:
     return "store" if instruction.kind == "st" else "none"
 
 
-def _list_words(operands: str) -> int:
+def list_words(operands: str) -> int:
+    """Words that a register list names."""
     registers = operands[operands.index("{") + 1 : operands.index("}")].split(",")
     return sum(2 if register.strip().startswith("d") else 1 for register in registers)
 
 
-def _loads_pc(instruction: Instruction) -> bool:
+def loads_pc(instruction: Instruction) -> bool:
+    """Whether a load (class ``ld`` or ``ldm``) is a branch."""
     if instruction.kind == "ld":
         return instruction.operands.startswith("pc,")
     return "pc}" in instruction.operands

@@ -49,6 +49,10 @@ DERIVED_COUNTS: Final = {
     "issue_waits": "cycles of a basic block in which nothing can be issued; Cortex-M7 only (pairing.py)",
 }
 
+PARTIAL_COUNTS: Final = {
+    "unclassified": "instructions whose class the engine could not tell; only in a profile with unseen counts",
+}
+
 UNALIGNED_PREFIX: Final = "unaligned_"
 # Data accesses per memory region are named "load_<region>", "store_<region>"; accesses to a word or halfword that
 # are not naturally aligned are named "unaligned_<region>"; <region> is the name in the target file, or "peripheral".
@@ -62,13 +66,18 @@ class LayerProfile(Frozen):
 
 
 class ExecutionProfile(Frozen):
-    """Counts of one inference: ``overhead`` is what the latency window holds outside of the layers."""
+    """Counts of one inference: ``overhead`` is what the latency window holds outside of the layers.
+
+    ``unseen`` names counts that the engine could not tell: absent or too small, they say nothing, and no cycles can be
+    derived. ``instructions`` is exact always.
+    """
 
     schema_version: int = PROFILE_SCHEMA
     engine: str
     core: str
     overhead: dict[str, int]
     layers: tuple[LayerProfile, ...]
+    unseen: tuple[str, ...] = ()
 
     def total(self) -> dict[str, int]:
         """Counts of the whole latency window."""
