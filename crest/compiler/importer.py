@@ -44,9 +44,9 @@ def import_tflite(data: bytes, name: str = "model") -> Graph:
     try:
         return _Importer(data, name).graph()
     except (struct.error, IndexError, ValueError, TypeError, AttributeError, OverflowError, MemoryError) as exc:
-        raise ModelError(
-            f"{name}: malformed .tflite: {type(exc).__name__}: {exc}", hint="convert the model again"
-        ) from exc
+        too_short = isinstance(exc, struct.error)
+        reason = "truncated, or it points beyond its end" if too_short else f"{type(exc).__name__}: {exc}"
+        raise ModelError(f"{name}: malformed .tflite: {reason}", hint="convert the model again") from exc
 
 
 class _Importer:

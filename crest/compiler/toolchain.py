@@ -30,8 +30,11 @@ _COMMON: Final = (
     "-std=c11", "-O2", "-g0", "-ffunction-sections", "-fdata-sections", "-fno-common", "-fomit-frame-pointer",
     "-ffp-contract=off", "-Wall", "-Wextra",
 )  # fmt: skip
-# They would stop the compiler early, or hide the layers or the memory of the firmware from what measures it.
-_REFUSED_FLAGS: Final = re.compile(r"-(c|S|E|M.*|o.*|x.*|pg|p|flto.*|fwhole-program|fprofile.*|fsanitize.*)")
+# They would stop the compiler early, hide the layers or the memory of the firmware from what measures it, or bring in
+# files that the identity of the compiler does not hold.
+_REFUSED_FLAGS: Final = re.compile(
+    r"@.*|-(c|S|E|M.*|o.*|x.*|s|r|T.*|pg|p|flto.*|fwhole-program|fprofile.*|fsanitize.*|include.*|imacros.*)"
+)
 _ZIG_CPU: Final = {
     ("cortex-m0plus", "none"): ("eabi", "cortex_m0plus"),
     ("cortex-m4", "none"): ("eabi", "cortex_m4"),
@@ -89,7 +92,7 @@ class Toolchain:
     def compile(self, source: Path, output: Path, include: Sequence[Path], defines: Sequence[str] = ()) -> None:
         """Compile one C file to an object."""
         search = [f"-I{path}" for path in include]
-        self._run([*self.flags, *(f"-D{define}" for define in defines), *search, "-c", str(source), "-o", str(output)])
+        self._run([*self.flags, *(f"-D{define}" for define in defines), *search, "-c", str(source)], output)
 
     def compile_cached(self, source: Path, include: Sequence[Path], defines: Sequence[str] = ()) -> Path:
         """Compile a file that ships with CREST, once for these flags; returns the cached object."""
@@ -133,13 +136,13 @@ class Toolchain:
         """Link objects; with a script for a target, without one to a shared library of the host."""
         # Nothing is optimized here; zig takes -Os as a wish to lose the symbols, by which layers are found.
         flags = [flag for flag in self.flags if flag not in self.cflags or not flag.startswith("-O")]
-        self._run([*flags, *map(str, objects), *self._link_arguments(script), "-o", str(output)])
+        self._run([*flags, *map(str, objects), *self._link_arguments(script)], output)
 
     def _link_arguments(self, script: Path | None) -> list[str]:
         return [*self.link_flags, *(["-T", str(script)] if script else [])]
 
-    def _run(self, arguments: list[str], environment: Mapping[str, str] | None = None) -> None:
-        command = [*self._command, *arguments]
+    def _run(self, arguments: list[str], output: Path, environment: Mapping[str, str] | None = None) -> None:
+        command = [*self._command, *arguments, "-o", str(output)]
         try:
             done = subprocess.run(
                 command,
@@ -155,6 +158,8 @@ class Toolchain:
             raise ToolchainError(f"{self.name}: no answer within {COMPILE_TIMEOUT_S} s") from exc
         if done.returncode != 0:
             raise _failure(self.name, done.stderr)
+        if not output.exists():
+            raise ToolchainError(f"{self.name} wrote nothing", hint="some flag of yours makes it answer, not compile")
 
     def _environment(self) -> Mapping[str, str]:
         return {}
@@ -211,8 +216,8 @@ class _Zig(Toolchain):
             super().build(sources, objects, output, include, defines, script)
             return
         arguments = [*(f"-D{define}" for define in defines), *(f"-I{path}" for path in include)]
-        arguments += [*map(str, (*objects, *sources)), *self._link_arguments(script), "-o", str(output)]
-        self._run([*self.flags, *arguments], {"ZIG_LOCAL_CACHE_DIR": str(output.parent / "zig")})
+        arguments += [*map(str, (*objects, *sources)), *self._link_arguments(script)]
+        self._run([*self.flags, *arguments], output, {"ZIG_LOCAL_CACHE_DIR": str(output.parent / "zig")})
 
     def _environment(self) -> Mapping[str, str]:
         zig_cache = str(cache_dir("zig"))
@@ -228,6 +233,8 @@ def _zig_for(target: Target, cflags: Sequence[str]) -> Toolchain:
 
 
 def _gcc_for(target: Target, cc: str, cflags: Sequence[str]) -> Toolchain:
+    if not cc.strip():
+        raise ToolchainError("the name of the compiler is empty", hint=_GCC_HINT)
     command = "arm-none-eabi-gcc" if cc == "gcc" else str(Path(cc).expanduser())
     compiler = shutil.which(command)
     if compiler is None:
@@ -237,7 +244,7 @@ def _gcc_for(target: Target, cc: str, cflags: Sequence[str]) -> Toolchain:
     if not machine_name.startswith("arm") or not re.fullmatch(r"\d+(\.\d+)+", version):
         raise ToolchainError(
             f"{cc}: is no GCC for Arm (-dumpmachine says {machine_name or 'nothing'!r})",
-            hint="name an arm-none-eabi-gcc, or say `cc: zig`",
+            hint="name an arm-none-eabi-gcc, or say `toolchain: zig`",
         )
     fpu = _GCC_FPU.get((target.core, target.fpu))
     abi = ["-mfloat-abi=hard", f"-mfpu={fpu}"] if fpu else ["-mfloat-abi=soft"]

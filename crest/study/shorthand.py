@@ -12,9 +12,10 @@ from pydantic_core import CoreSchema, core_schema
 
 @dataclass(frozen=True)
 class WordOrMapping:
-    """Annotation: one of ``words`` stands for the mapping ``{word: {}}``; editors are offered both."""
+    """Annotation: one of ``words`` may stand for ``{word: {}}``, or for itself under each of ``keys``."""
 
     words: tuple[str, ...]
+    keys: tuple[str, ...] = ()
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         return core_schema.no_info_before_validator_function(self._expand, handler(source))
@@ -26,29 +27,9 @@ class WordOrMapping:
         if not isinstance(value, str):
             return value
         if value not in self.words:
-            raise ValueError(f"{value!r} is not one of {', '.join(self.words)}")
-        return {value: {}}
-
-
-@dataclass(frozen=True)
-class WordFor:
-    """Annotation: one of ``words`` stands for the mapping ``{key: word}``; editors are offered both."""
-
-    key: str
-    words: tuple[str, ...]
-
-    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        return core_schema.no_info_before_validator_function(self._expand, handler(source))
-
-    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
-        return {"anyOf": [{"enum": list(self.words)}, handler(schema)]}
-
-    def _expand(self, value: Any) -> Any:
-        if not isinstance(value, str):
-            return value
-        if value not in self.words:
-            raise ValueError(f"{value!r} is not one of {', '.join(self.words)}, nor a mapping with {self.key}")
-        return {self.key: value}
+            mapping = f", nor a mapping with {', '.join(self.keys)}" if self.keys else ""
+            raise ValueError(f"{value!r} is not one of {', '.join(self.words)}{mapping}")
+        return dict.fromkeys(self.keys, value) if self.keys else {value: {}}
 
 
 @dataclass(frozen=True)
@@ -65,3 +46,32 @@ class OneOrList:
     @staticmethod
     def _wrap(value: Any) -> Any:
         return [value] if isinstance(value, str) else value
+
+
+@dataclass(frozen=True)
+class NamesWithOptions:
+    """Annotation of a mapping from names to options: a name alone has none, and a list holds names and mappings."""
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_before_validator_function(self._expand, handler(source))
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        one = {"anyOf": [{"type": "string"}, handler(schema)]}
+        return {"anyOf": [*one["anyOf"], {"type": "array", "items": one}]}
+
+    @staticmethod
+    def _expand(value: Any) -> Any:
+        items = value if isinstance(value, (list, tuple)) else [value]
+        named: dict[Any, Any] = {}
+        for item in items:
+            for name, options in {item: {}}.items() if isinstance(item, str) else _mapping(item).items():
+                if name in named:
+                    raise ValueError(f"given twice: {name}")
+                named[name] = options
+        return named
+
+
+def _mapping(item: Any) -> dict[Any, Any]:
+    if not isinstance(item, dict):
+        raise ValueError(f"{item!r} is neither a name nor a name with its options")
+    return item

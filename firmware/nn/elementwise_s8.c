@@ -60,10 +60,8 @@ static inline uint32_t clamp_bytes(uint32_t bytes, uint32_t low, uint32_t high) 
   return bytes;
 }
 
-static inline uint32_t insert_byte(uint32_t word, int32_t byte, const int position) {
-  __asm__("bfi %0, %1, %2, #8" : "+r"(word) : "r"(byte), "i"(position));
-  return word;
-}
+/* The position is a literal: no argument of a function is a constant where nothing is optimized. */
+#define INSERT_BYTE(word, byte, position) __asm__("bfi %0, %1, #" #position ", #8" : "+r"(word) : "r"(byte))
 
 static int32_t sum_words(const crest_sum_s8_params *params, const int8_t *left, const int8_t *right, int8_t *out,
                          int32_t n) {
@@ -77,8 +75,11 @@ static int32_t sum_words(const crest_sum_s8_params *params, const int8_t *left, 
     int32_t first, second, third, fourth;
     sum_pair(&p, x << 8 & UPPER_BYTES, y << 8 & UPPER_BYTES, &first, &third);
     sum_pair(&p, x & UPPER_BYTES, y & UPPER_BYTES, &second, &fourth);
-    uint32_t word = insert_byte((uint32_t)first, second, 8);
-    word = clamp_bytes(insert_byte(insert_byte(word, third, 16), fourth, 24), low, high);
+    uint32_t word = (uint32_t)first;
+    INSERT_BYTE(word, second, 8);
+    INSERT_BYTE(word, third, 16);
+    INSERT_BYTE(word, fourth, 24);
+    word = clamp_bytes(word, low, high);
     __builtin_memcpy(out + i, &word, 4);
   }
   return i;

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -94,11 +95,50 @@ def test_an_absent_compiler(tmp_path):
     assert "arm-none-eabi-gcc is not on PATH" in done.stderr and "toolchain: zig" in done.stderr
 
 
-@pytest.mark.parametrize(("flags", "code"), [("-flto", 7), ("'-O3", 2)])
+@pytest.mark.parametrize(
+    ("flags", "code"), [("-flto", 7), ("'-O3", 2), ("@flags", 7), ("-include x.h", 7), ("-s", 7), ("-r", 7)]
+)
 def test_compiler_flags_that_make_no_sense(tmp_path, flags, code):
     (tmp_path / "m.tflite").write_bytes(dense_model())
     done = crest("compile", "m.tflite", "--target", "nano33ble", f"--cflags={flags}", cwd=tmp_path)
-    assert done.returncode == code and flags in done.stderr
+    assert done.returncode == code and flags.split()[0] in done.stderr
+
+
+@pytest.mark.parametrize("flag", ["--help", "--version", "-###"])
+def test_compiler_flags_that_make_it_answer_instead_of_compile(tmp_path, flag):
+    (tmp_path / "m.tflite").write_bytes(dense_model())
+    done = crest("measure", "m.tflite", "--target", "nano33ble", f"--cflags={flag}", cwd=tmp_path)
+    assert done.returncode == 7 and "wrote nothing" in done.stderr
+
+
+def test_a_compiler_without_a_name(tmp_path):
+    (tmp_path / "m.tflite").write_bytes(dense_model())
+    done = crest("measure", "m.tflite", "--target", "nano33ble", "--toolchain=", cwd=tmp_path)
+    assert done.returncode == 7 and "name of the compiler is empty" in done.stderr
+
+
+def test_firmware_that_is_not_optimized(tmp_path):
+    (tmp_path / "m.tflite").write_bytes(dense_model())
+    done = crest("measure", "m.tflite", "--target", "nano33ble", "--cflags=-O0", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("key", "words"),
+    [
+        ("toolchain: clang", "toolchain: 'clang' is not one of zig, gcc, nor a mapping with cc"),
+        ("toolchain: {cc: ''}", "toolchain.cc"),
+        ("toolchain: {cc: zig, cflags: -O3}", "toolchain.cflags"),
+        ("toolchain: {cc: zig, cflag: [-O3]}", "did you mean 'cflags'?"),
+        ("toolchain: [zig]", "toolchain"),
+        ("lowering: fast", "lowering: Input should be 'optimized' or 'plain'"),
+    ],
+)
+def test_malformed_build_options_of_a_study(tmp_path, key, words):
+    pytest.importorskip("torch", reason="searching needs the search extra")
+    (tmp_path / "study.yaml").write_text(STUDY + key + "\n")
+    done = crest("search", "study.yaml", cwd=tmp_path)
+    assert done.returncode == 3 and words in done.stderr
 
 
 def test_a_damaged_ledger_is_refused_and_kept(tmp_path):
@@ -116,6 +156,7 @@ def test_a_damaged_ledger_is_refused_and_kept(tmp_path):
         ["measure", "m.tflite", "--target", "nano33ble", "--json", "absent/x.json"],
         ["schema", "-o", "absent/x.json"],
         ["compile", "m.tflite", "--target", "nano33ble", "-o", "m.tflite"],
+        ["compile", "m.tflite", "--target", "nano33ble", "-o", "m.tflite/below"],
     ],
 )
 def test_what_cannot_be_written_is_named(tmp_path, arguments):
@@ -129,9 +170,8 @@ def test_what_cannot_be_written_is_named(tmp_path, arguments):
     [
         (("fpu: single", "fpu: double"), "a cortex-m4 has no FPU 'double'"),
         (("clock_mhz: [64]", "clock_mhz: [0]"), "clock_mhz.0"),
-        (("firmware_board: nano33ble", "firmware_board: none"), "no folder firmware/boards/none"),
+        (("firmware_board: nano33ble", "firmware_board: none"), "firmware_board: there is no folder"),
         (("reserved_flash_bytes: 0x10000", "reserved_flash_bytes: 0x200000"), "smaller than what is reserved"),
-        (("name: nano33ble", "name: mine"), "target 'mine' has no energy model"),
     ],
 )
 def test_a_malformed_target_of_the_users(tmp_path, change, words):
@@ -142,6 +182,35 @@ def test_a_malformed_target_of_the_users(tmp_path, change, words):
     done = crest("measure", "m.tflite", "--target", "board.yaml", cwd=tmp_path, CREST_CACHE=str(tmp_path / "cache"))
     assert done.returncode == 4 and words in done.stderr
     assert not (tmp_path / "cache" / "objects").exists()
+
+
+def bare_board(folder):
+    """A board of the user's without an energy model."""
+    text = asset_path("emulation", "targets", "nano33ble.yaml").read_text()
+    (folder / "bare.yaml").write_text(text.replace("name: nano33ble", "name: bare"))
+
+
+def test_a_board_without_an_energy_model_is_measured(tmp_path):
+    bare_board(tmp_path)
+    (tmp_path / "m.tflite").write_bytes(dense_model())
+    measure = ["measure", "m.tflite", "--target", "bare.yaml", "--schedule", "cadenced", "--json", "m.json"]
+    done = crest(*measure, cwd=tmp_path, COLUMNS="160")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("no energy model") >= 4
+    measurement = json.loads((tmp_path / "m.json").read_text())
+    assert measurement["latency_ms"]["value"] > 0
+    assert measurement["energy_per_window_uj"]["reason"] == "no energy model"
+
+
+def test_an_energy_objective_needs_an_energy_model(tmp_path):
+    pytest.importorskip("torch", reason="searching needs the search extra")
+    bare_board(tmp_path)
+    study = STUDY.replace("targets: nano33ble", "targets: bare.yaml").replace("latency_ms", "energy_per_window_uj")
+    (tmp_path / "study.yaml").write_text(study)
+    done = crest("search", "study.yaml", cwd=tmp_path, CREST_CACHE=str(tmp_path / "cache"))
+    assert done.returncode == 3 and "policy.minimize.1: energy_per_window_uj is not known" in done.stderr
+    assert "hint: name latency_ms" in done.stderr
+    assert not (tmp_path / "runs").exists() and not (tmp_path / "cache" / "objects").exists()
 
 
 def test_a_target_of_the_users_with_its_energy_model_beside_it(tmp_path):

@@ -88,7 +88,6 @@ def test_targets_that_cannot_be_emulated(elf, boot):
             "uarte0": uart.model_copy(update={"model": "nrf-uart"}),
         },
         "is no UART": {**TARGET.peripherals, "uarte0": uart.model_copy(update={"model": "registers"})},
-        "overlap": {**TARGET.peripherals, "x": Peripheral(model="registers", base=uart.base + 0x800, size_bytes=16)},
         "memory region": {
             **TARGET.peripherals,
             "x": Peripheral(model="registers", base=TARGET.ram.base, size_bytes=16),

@@ -10,9 +10,8 @@ import unicorn
 from unicorn import arm_const
 
 from crest.emulators.elf import read_elf
-from crest.emulators.isa import check_block
 from crest.emulators.renode.marks import Mark, Marks, Window
-from crest.emulators.renode.replay import code_reader, fold_trace, window_trace
+from crest.emulators.renode.replay import code_reader, replay, window_trace
 from crest.emulators.renode.trace import Trace, read_trace
 from crest.errors import EmulationError
 from tests.emulators.firmware import TARGET, asm
@@ -86,8 +85,7 @@ def test_marks_that_do_not_fit_the_trace_are_refused():
     nothing = np.zeros(0, np.int64)
     trace = Trace(np.array([2, 4, 6, 2, 8], np.uint32), nothing, nothing.astype(np.uint32), nothing.astype(bool))
     window = Window((Mark(0xFFFFFFFE, 10, ()), Mark(0xFFFFFFFF, 13, ())))
-    cut, rows = window_trace(trace, window, 10, 2)
-    assert (cut.addresses.tolist(), rows.tolist()) == ([2, 4, 6], [0, 0, 0])
+    assert window_trace(trace, window, 10, 2).addresses.tolist() == [2, 4, 6]
     for start, address in ((9, 2), (10, 4), (11, 2), (8, 2)):
         with pytest.raises(EmulationError, match="does not fit"):
             window_trace(trace, window, start, address)
@@ -144,10 +142,12 @@ PROGRAM = """
 """
 
 
-def test_a_replayed_run_counts_what_the_hook_counts(boot):
+@pytest.mark.parametrize("memory", [False, True])
+def test_a_replayed_run_fills_the_tables_that_the_hook_fills(boot, memory):
+    """Edge by edge: blocks are cut where Unicorn cuts them."""
     elf = asm(PROGRAM)
     machine = boot(elf)
-    addresses, marks = [], []
+    addresses, accesses, marks = [], [], []
     mark_address = read_elf(elf, TARGET).symbols["crest_layer_mark"]
 
     def note(uc, address, _size, _data):
@@ -155,14 +155,27 @@ def test_a_replayed_run_counts_what_the_hook_counts(boot):
             marks.append(Mark(uc.reg_read(arm_const.UC_ARM_REG_R0), len(addresses), ()))
         addresses.append(address)
 
+    def note_access(_uc, kind, address, _size, _value, _data):
+        accesses.append((len(addresses) - 1, address, kind == unicorn.UC_MEM_WRITE))
+
     machine._uc.hook_add(unicorn.UC_HOOK_CODE, note)
+    if memory:
+        machine._uc.hook_add(unicorn.UC_HOOK_MEM_READ | unicorn.UC_HOOK_MEM_WRITE, note_access)
+        machine.count_memory(True)
     assert machine.receive() == b""
-    counted = machine.profile()
-    nothing = np.zeros(0, np.int64)
-    trace = Trace(np.array(addresses, np.uint32), nothing, nothing.astype(np.uint32), nothing.astype(bool))
-    cut, rows = window_trace(trace, Window(tuple(marks)), 0, mark_address)
-    image = read_elf(elf, TARGET)
-    code_at = code_reader(image)
-    folded = fold_trace(cut, rows, code_at, lambda a, size: check_block(code_at(a, size), a, image, TARGET))
-    assert folded[0] == counted.overhead
-    assert [folded[i + 1] for i in range(2)] == [layer.counts for layer in counted.layers]
+    first = [access for i, access in enumerate(accesses) if i == 0 or access[0] != accesses[i - 1][0]]
+    index, address, writes = zip(*first, strict=True) if first else ((), (), ())
+    trace = Trace(
+        np.array(addresses, np.uint32), np.array(index, np.int64), np.array(address, np.uint32), np.array(writes, bool)
+    )
+    window = Window(tuple(marks))
+    cut = window_trace(trace, window, 0, mark_address)
+    hooks = replay(cut, window, mark_address, code_reader(read_elf(elf, TARGET)), TARGET)
+    assert table(hooks.edges()) == table(machine._hooks.edges())
+    if memory:
+        assert np.array_equal(hooks.accesses(), machine._hooks.accesses())
+        assert hooks.accesses().sum() > 20
+
+
+def table(slots):
+    return sorted(slots[slots["count"] > 0].tolist())

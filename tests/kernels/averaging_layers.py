@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 
-from tests.kernels.registry import Draw, layers, one_operator, quantized, shape_of
+from tests.kernels.registry import Draw, one_operator, quantized, register, shape_of
 from tests.tflite_writer import TensorSpec
 
 
@@ -51,41 +53,8 @@ def softmax(draw: Draw, dtype: str) -> bytes:
     return one_operator("SOFTMAX", tensors, options={"beta": beta})
 
 
-@layers("crest_max_pool_s8")
-def max_pool_s8(draw: Draw) -> bytes:
-    return pool(draw, "MAX_POOL_2D", "int8")
-
-
-@layers("crest_max_pool_f32")
-def max_pool_f32(draw: Draw) -> bytes:
-    return pool(draw, "MAX_POOL_2D", "float32")
-
-
-@layers("crest_average_pool_s8")
-def average_pool_s8(draw: Draw) -> bytes:
-    return pool(draw, "AVERAGE_POOL_2D", "int8")
-
-
-@layers("crest_average_pool_f32")
-def average_pool_f32(draw: Draw) -> bytes:
-    return pool(draw, "AVERAGE_POOL_2D", "float32")
-
-
-@layers("crest_mean_s8")
-def mean_s8(draw: Draw) -> bytes:
-    return mean(draw, "int8")
-
-
-@layers("crest_mean_f32")
-def mean_f32(draw: Draw) -> bytes:
-    return mean(draw, "float32")
-
-
-@layers("crest_softmax_s8")
-def softmax_s8(draw: Draw) -> bytes:
-    return softmax(draw, "int8")
-
-
-@layers("crest_softmax_f32")
-def softmax_f32(draw: Draw) -> bytes:
-    return softmax(draw, "float32")
+for suffix, dtype in {"s8": "int8", "s16": "int16", "f32": "float32"}.items():
+    register(f"max_pool_{suffix}", partial(pool, kind="MAX_POOL_2D", dtype=dtype))
+    register(f"average_pool_{suffix}", partial(pool, kind="AVERAGE_POOL_2D", dtype=dtype))
+    register(f"mean_{suffix}", partial(mean, dtype=dtype))
+    register(f"softmax_{suffix}", partial(softmax, dtype=dtype))

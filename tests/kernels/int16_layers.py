@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from tests.kernels.averaging_layers import mean, pool, softmax
 from tests.kernels.elementwise_layers import binary, different_shapes, same_shapes, sum_scales, unary
 from tests.kernels.registry import Draw, layers
 from tests.kernels.weighted_layers import convolution, dense, depthwise
@@ -50,23 +49,3 @@ def mul_s16(draw: Draw) -> bytes:
 def relu_s16(draw: Draw) -> bytes:
     source = draw.scale(1e-6, 1e-2)
     return unary(draw, "RELU", ("int16", "int16"), (source, source * draw.choice((1.0, draw.scale(1e-3, 1e4)))))
-
-
-@layers("crest_max_pool_s16")
-def max_pool_s16(draw: Draw) -> bytes:
-    return pool(draw, "MAX_POOL_2D", "int16")
-
-
-@layers("crest_average_pool_s16")
-def average_pool_s16(draw: Draw) -> bytes:
-    return pool(draw, "AVERAGE_POOL_2D", "int16")
-
-
-@layers("crest_mean_s16")
-def mean_s16(draw: Draw) -> bytes:
-    return mean(draw, "int16")
-
-
-@layers("crest_softmax_s16")
-def softmax_s16(draw: Draw) -> bytes:
-    return softmax(draw, "int16")

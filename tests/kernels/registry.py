@@ -108,11 +108,16 @@ def one_operator(
     return write_tflite(everything, [op], inputs, [activations])
 
 
+def register(name: str, draw: Callable[[Draw], bytes]) -> None:
+    """Register a generator that bears the name of its only kernel."""
+    GENERATORS[name] = Generator(name, (f"crest_{name}",), draw)
+
+
 def layers(*kernels: str) -> Callable[[Callable[[Draw], bytes]], Callable[[Draw], bytes]]:
     """Register a generator of layers that reach these kernels on one core or another."""
 
-    def register(draw: Callable[[Draw], bytes]) -> Callable[[Draw], bytes]:
+    def decorated(draw: Callable[[Draw], bytes]) -> Callable[[Draw], bytes]:
         GENERATORS[draw.__name__] = Generator(draw.__name__, kernels, draw)
         return draw
 
-    return register
+    return decorated

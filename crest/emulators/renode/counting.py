@@ -6,11 +6,9 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Final
 
-import numpy as np
-from numpy.typing import NDArray
-
 from crest.emulators.base import LAYER_MARK_SYMBOL
 from crest.emulators.blocks import Block
+from crest.emulators.counted import counted_parts
 from crest.emulators.counts import build_profile
 from crest.emulators.elf import ElfImage
 from crest.emulators.isa import check_block
@@ -19,7 +17,7 @@ from crest.emulators.renode.failure import Execute
 from crest.emulators.renode.marks import Mark, Window
 from crest.emulators.renode.opcodes import count_classes, opcode_counters, unseen_counts
 from crest.emulators.renode.platform import script_path
-from crest.emulators.renode.replay import code_reader, fold_accesses, fold_trace, window_trace
+from crest.emulators.renode.replay import code_reader, replay, window_trace
 from crest.emulators.renode.trace import Trace, read_trace
 from crest.targets import Target
 
@@ -44,7 +42,7 @@ class Counting:
         self.counters = opcode_counters(image, target.core)
         self._trace_path: Path | None = None
         self._traces = self._trace_start = 0
-        self._traced: tuple[Window, Trace, NDArray[np.int64]] | None = None
+        self._traced: tuple[Window, Trace] | None = None
 
     @property
     def tracing(self) -> bool:
@@ -67,19 +65,20 @@ class Counting:
         self._execute("cpu DisableExecutionTracing")
         if window is not None and window.marks[0].executed >= self._trace_start:
             mark_address = self._image.symbols[LAYER_MARK_SYMBOL]
-            self._traced = (window, *window_trace(read_trace(path), window, self._trace_start, mark_address))
+            self._traced = (window, window_trace(read_trace(path), window, self._trace_start, mark_address))
         path.unlink(missing_ok=True)
 
     def profile(self, window: Window) -> ExecutionProfile:
         """Counts of a window: all of them when it was traced, else what opcode counters see."""
         if self._traced is not None and self._traced[0] is window:
-            return self._of_trace(*self._traced[1:])
+            return self._of_trace(*self._traced)
         return self._of_counters(window)
 
-    def _of_trace(self, trace: Trace, rows: NDArray[np.int64]) -> ExecutionProfile:
-        instructions = fold_trace(trace, rows, self._code_at, self._block_at)
-        accesses = fold_accesses(trace, rows, self._code_at, self._target)
-        return build_profile(self._identity, self._target.core, instructions, accesses)
+    def _of_trace(self, window: Window, trace: Trace) -> ExecutionProfile:
+        mark_address = self._image.symbols[LAYER_MARK_SYMBOL]
+        hooks = replay(trace, window, mark_address, self._code_at, self._target)
+        parts = counted_parts(hooks, self._block_at, self._code_at, self._image)
+        return build_profile(self._identity, self._target.core, parts)
 
     def _block_at(self, address: int, size: int) -> Block:
         return check_block(self._code_at(address, size), address, self._image, self._target)
@@ -92,7 +91,7 @@ class Counting:
             for name, number in counts.items():
                 row[name] = row.get(name, 0) + number
         unseen = unseen_counts(self.counters, _moved(window.marks[0], window.marks[-1]))
-        profile = build_profile(self._identity, self._target.core, rows, {})
+        profile = build_profile(self._identity, self._target.core, [rows])
         return profile.model_copy(update={"unseen": unseen})
 
 
