@@ -196,8 +196,8 @@ class Cpu:
     # Callbacks from Unicorn.
 
     def on_code(self, uc, address: int, size: int, _data) -> None:
-        self.skip(address)
-        if self.paused and address != getattr(self, "hooked_at", None):
+        inside = self.skip(address)  # an IT block cannot be resumed in its middle
+        if self.paused and not inside and address != getattr(self, "hooked_at", None):
             uc.emu_stop()
             return
         if address in self.hooks and address != getattr(self, "hooked_at", None):
@@ -210,13 +210,17 @@ class Cpu:
         self.execute(address)
         self.count(address)
 
-    def skip(self, address: int) -> None:
-        """Unicorn does not report what an IT block skips; Renode counts and traces it, but not by opcode."""
+    def skip(self, address: int) -> bool:
+        """Unicorn does not report what an IT block skips; Renode counts and traces it, but not by opcode.
+
+        Returns whether the instruction at hand is in an IT block.
+        """
         while self.conditional:
             passed = self.conditional.popleft()
             if passed == address:
-                return
+                return True
             self.execute(passed)
+        return False
 
     def execute(self, address: int) -> None:
         self.ExecutedInstructions += 1
@@ -239,7 +243,8 @@ class Cpu:
     def half(self, address: int) -> int:
         return int.from_bytes(self.uc.mem_read(address, 2), "little")
 
-    def on_access(self, _uc, kind: int, address: int, _size: int, value: int, _data) -> None:
+    def on_access(self, uc, kind: int, address: int, _size: int, value: int, _data) -> None:
+        uc.reg_write(arm_const.UC_ARM_REG_EPSR, 1 << 24)  # as the native hook does, and for its reason
         if self.trace and self.traced is not None:
             operation = 3 if kind == unicorn.UC_MEM_WRITE else 2
             self.access += struct.pack(">BBQQQ", 1, operation, address, address, value & 0xFFFFFFFFFFFFFFFF)

@@ -16,10 +16,12 @@ _PAUSE: Final = "machine.PauseAndRequestEmulationPause(True)"
 def mark_hook(path: Path, counters: int) -> str:
     """Python (Renode's own, version 2.7) that runs at every layer mark: writes id, instructions and counters.
 
-    The file is closed each time; what Renode's Python has not written when it drops a file is lost.
+    A mark that means nothing stops the machine. The file is closed each time: what Renode's Python has not written
+    when it drops a file is lost.
     """
     counts = f"[cpu.GetOpcodeCounter('p%d' % i) for i in range({counters})]"
-    return _write_line(path, "M", f"[cpu.GetRegister(0).RawValue, cpu.ExecutedInstructions] + {counts}")
+    line = _write_line(path, "M", f"[cpu.GetRegister(0).RawValue, cpu.ExecutedInstructions] + {counts}")
+    return f"{line}; ({LAYERS_MAX} <= cpu.GetRegister(0).RawValue < {MARK_OVERHEAD}) and {_PAUSE}"
 
 
 def fault_hook(path: Path) -> str:
