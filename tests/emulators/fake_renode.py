@@ -209,6 +209,7 @@ def serve(port: int) -> None:
     server = socket.create_server(("127.0.0.1", port))
     log("INFO", f"Monitor available in telnet mode on port {port}")
     connection, _ = server.accept()
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     monitor = Monitor()
     if FAULTS.get("silent"):
         time.sleep(3600)
