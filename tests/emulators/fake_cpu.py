@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import re
 import struct
@@ -21,6 +22,12 @@ MODELS = {
     "cortex-m7": arm_const.UC_CPU_ARM_CORTEX_M7,
 }
 DEVICE = re.compile(r"^(\w+): (\S+) @ sysbus ?<?(0x[0-9a-f]+)?.*\n((?:    .*\n)*)", re.MULTILINE)
+# Offsets of status, receive and transmit register, and of the one whose bit 2 enables the receiver.
+LAYOUTS = {
+    "UART.STM32_UART": (0x00, 0x04, 0x04, 0x0C),
+    "UART.STM32F7_USART": (0x1C, 0x24, 0x28, 0x00),
+    "UART.PL011": (0x18, 0x00, 0x00, 0x30),
+}
 ENDRX, STARTRX, STARTTX = 0x110, 0x000, 0x008
 PAGE = 0x1000
 
@@ -66,6 +73,56 @@ class Uarte:
             self.backend.write(bytes(data))
 
 
+class Usart:
+    """STM32's USARTs and Arm's PL011: always ready to send; what comes before the receiver is enabled is lost."""
+
+    def __init__(self, cpu: Cpu, kind: str) -> None:
+        self.status, self.receive, self.transmit, self.enable = LAYOUTS[kind]
+        self.is_pl011 = kind == "UART.PL011"
+        self.registers: dict[int, int] = {}
+        self.queue: deque[int] = deque()
+        self.backend: io.RawIOBase | None = None
+
+    def write_char(self, value: int) -> None:
+        if self.registers.get(self.enable, 0) & 4 or self.is_pl011:
+            self.queue.append(value)
+
+    def read(self, offset: int) -> int:
+        if offset == self.status:
+            return (0x80 if self.queue else 0x90) if self.is_pl011 else 0xC0 | (0x20 if self.queue else 0) | 0x600000
+        if offset == self.receive and self.queue:
+            return self.queue.popleft()
+        return self.registers.get(offset, 0)
+
+    def write(self, offset: int, value: int) -> None:
+        self.registers[offset] = value
+        if offset == self.transmit:
+            self.backend.write(bytes([value & 0xFF]))
+
+
+class Script:
+    """Renode's PythonPeripheral; what a request is called differs between versions."""
+
+    def __init__(self, text: str, capitals: bool) -> None:
+        self.text = text
+        self.capitals = capitals
+        self.scope: dict[str, object] = {}
+        self.request(isInit=True, isRead=False)
+
+    def request(self, **fields) -> int:
+        fields = {"offset": 0, "length": 4, "value": 0, "isInit": False, **fields}
+        named = {key[0].upper() + key[1:] if self.capitals else key: value for key, value in fields.items()}
+        self.scope["request"] = SimpleNamespace(**named)
+        exec(self.text, self.scope)
+        return getattr(self.scope["request"], "Value" if self.capitals else "value")
+
+    def read(self, offset: int, size: int = 4) -> int:
+        return self.request(offset=offset, length=size, isRead=True)
+
+    def write(self, offset: int, value: int, size: int = 4) -> None:
+        self.request(offset=offset, length=size, value=value, isRead=False)
+
+
 class Cpu:
     """One core with its memories; ``start`` runs it in a thread."""
 
@@ -74,7 +131,8 @@ class Cpu:
         entries = {name: (kind, place, text) for name, kind, place, text in DEVICE.findall(repl)}
         model = MODELS[re.search(r'cpuType: "([^"]+)"', entries["cpu"][2]).group(1)]
         self.uc = unicorn.Uc(unicorn.UC_ARCH_ARM, unicorn.UC_MODE_THUMB, model)
-        self.devices: dict[str, Uarte] = {}
+        self.devices: dict[str, Uarte | Usart | Script] = {}
+        self.bases: dict[str, int] = {}
         self.hooks: dict[int, str] = {}
         self.watches: dict[int, str] = {}
         self.patterns: list[tuple[str, int, int]] = []
@@ -94,10 +152,23 @@ class Cpu:
         for name, (kind, place, text) in entries.items():
             size = re.search(r"size: (0x[0-9a-f]+)", text)
             if kind.startswith("Memory."):
-                self.uc.mem_map(int(place, 16), int(size.group(1), 16))
+                begin, end = int(place, 16), int(place, 16) + int(size.group(1), 16)
+                for page in range(begin & -PAGE, end, PAGE) if end - begin < PAGE else (begin,):
+                    with contextlib.suppress(unicorn.UcError):  # the page of another one
+                        self.uc.mem_map(page, max(PAGE, end - begin))
             elif kind == "UART.NRF52840_UART":
-                self.devices[name] = device = Uarte(self)
-                self.uc.mmio_map(int(place, 16), PAGE, self.on_read, (device, int(place, 16)), self.on_write, device)
+                self.devices[name] = Uarte(self)
+            elif kind in LAYOUTS:
+                self.devices[name] = Usart(self, kind)
+            elif kind == "Python.PythonPeripheral":
+                script = Path(re.search(r'filename: "([^"]+)"', text).group(1)).read_text()
+                self.devices[name] = Script(script, capitals=len(self.devices) % 2 == 0)
+            if name in self.devices:
+                self.bases[name] = int(place, 16)
+        for page in {base & -PAGE for base in self.bases.values()}:
+            with contextlib.suppress(unicorn.UcError):
+                self.uc.mem_unmap(page, PAGE)
+            self.uc.mmio_map(page, PAGE, self.on_read, page, self.on_write, page)
         self.uc.hook_add(unicorn.UC_HOOK_CODE, self.on_code)
         self.uc.hook_add(unicorn.UC_HOOK_INTR, self.on_interrupt)
         kinds = unicorn.UC_HOOK_MEM_READ_UNMAPPED | unicorn.UC_HOOK_MEM_WRITE_UNMAPPED
@@ -127,12 +198,15 @@ class Cpu:
             if segment["p_type"] == "PT_LOAD" and segment["p_filesz"]:
                 self.uc.mem_write(segment["p_paddr"], segment.data())
 
+    def at(self, address: int):
+        """The device at an address, and the offset in it."""
+        near = [(base, name) for name, base in self.bases.items() if base <= address < (base & -PAGE) + PAGE]
+        base, name = max(near, default=(0, ""))
+        return (self.devices[name], address - base) if name else (None, 0)
+
     def read(self, address: int, size: int) -> int:
-        for device in self.devices.values():
-            base = 0x40002000
-            if base <= address < base + PAGE:
-                return device.read(address - base)
-        return int.from_bytes(self.uc.mem_read(address, size), "little")
+        device, offset = self.at(address)
+        return device.read(offset) if device else int.from_bytes(self.uc.mem_read(address, size), "little")
 
     def write(self, address: int, size: int, value: int) -> None:
         self.uc.mem_write(address, value.to_bytes(size, "little"))
@@ -249,14 +323,18 @@ class Cpu:
             operation = 3 if kind == unicorn.UC_MEM_WRITE else 2
             self.access += struct.pack(">BBQQQ", 1, operation, address, address, value & 0xFFFFFFFFFFFFFFFF)
 
-    def on_read(self, _uc, offset: int, _size: int, place) -> int:
-        device, base = place
-        if code := self.watches.get(base + offset):
-            exec(code, {"self": SimpleNamespace(Machine=self.machine), "cpu": self, "address": base + offset})
-        return device.read(offset)
+    def on_read(self, _uc, offset: int, size: int, page: int) -> int:
+        if code := self.watches.get(page + offset):
+            exec(code, {"self": SimpleNamespace(Machine=self.machine), "cpu": self, "address": page + offset})
+        device, offset = self.at(page + offset)
+        return device.read(offset, size) if isinstance(device, Script) else device.read(offset) if device else 0
 
-    def on_write(self, _uc, offset: int, _size: int, value: int, device) -> None:
-        device.write(offset, value)
+    def on_write(self, _uc, offset: int, size: int, value: int, page: int) -> None:
+        device, offset = self.at(page + offset)
+        if isinstance(device, Script):
+            device.write(offset, value, size)
+        elif device:
+            device.write(offset, value)
 
     def on_interrupt(self, uc, number: int, _data) -> None:
         """A fault: the frame is stacked, and the handler of HardFault runs."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from itertools import pairwise
 from pathlib import Path
-from typing import Final
 
 from crest.emulators.base import LAYER_MARK_SYMBOL
 from crest.emulators.blocks import Block
@@ -20,8 +19,6 @@ from crest.emulators.renode.platform import script_path
 from crest.emulators.renode.replay import code_reader, replay, window_trace
 from crest.emulators.renode.trace import Trace, read_trace
 from crest.targets import Target
-
-_TRACER: Final = "crest_trace"
 
 
 class Counting:
@@ -54,8 +51,9 @@ class Counting:
         self._traces += 1
         self._trace_path = self._folder / f"trace-{self._traces}.bin"
         self._trace_start = executed
-        self._execute(f'cpu CreateExecutionTracing "{_TRACER}" {script_path(self._trace_path)} PC true')
-        self._execute(f"{_TRACER} TrackMemoryAccesses")
+        tracer = f"crest_trace_{self._traces}"
+        self._execute(f'cpu CreateExecutionTracing "{tracer}" {script_path(self._trace_path)} PC true')
+        self._execute(f"{tracer} TrackMemoryAccesses")
 
     def end_trace(self, window: Window | None) -> None:
         """Stop the trace; what it holds of the last complete window is kept, if it holds all of that window."""

@@ -165,7 +165,7 @@ class RenodeMachine:
 
     def _load(self, elf: bytes) -> None:
         (self._folder / "firmware.elf").write_bytes(elf)
-        (self._folder / "machine.repl").write_text(self._platform.repl())
+        self._platform.write(self._folder)
         self._run_script(self._platform.script(self._folder, self._image.vectors))
         self._run_script(self._preparation())
 
@@ -188,7 +188,7 @@ class RenodeMachine:
                     return b""
                 self._deliver()
             else:
-                self._watch(True)  # nothing is in the UART that has not been seen to be read
+                self._watch(self._platform.receive_poll.reads == 1)  # else it would stop while it sends
             if sent := self._run():
                 return sent
 
@@ -202,7 +202,7 @@ class RenodeMachine:
     def _run(self) -> bytes:
         """Run until there is output, or until the firmware is known to wait; returns the output."""
         begun, first = time.monotonic(), self._executed()
-        last = first
+        last, looks = first, 0
         while True:
             waits = self._marks.waits
             self._execute("start")
@@ -213,10 +213,12 @@ class RenodeMachine:
                 return sent
             now = self._executed()
             looked = self._marks.waits > waits
-            if now == last or (looked and self._idle()):  # nothing is executed: WFI
+            idle = looked and self._idle()
+            looks = looks + 1 if idle else 0
+            if now == last or looks >= self._platform.receive_poll.reads:  # nothing is executed: WFI
                 self._waiting = True
                 return b""
-            self._watch(not looked)  # one that looks though there is something reads what was sent
+            self._watch(idle or not looked)  # one that looks though there is something reads what was sent
             if not looked:
                 self._guard(now - first, time.monotonic() - begun)
             last = now

@@ -36,7 +36,8 @@ def wait_hook(path: Path) -> str:
 
 
 def _write_line(path: Path, kind: str, numbers: str) -> str:
-    return f"f=open('{path}','a'); f.write('{kind} ' + ' '.join('%d' % v for v in {numbers}) + chr(10)); f.close()"
+    line = f"'{kind} ' + ' '.join('%d' % v for v in {numbers}) + chr(10)"
+    return f"f=open('{path.as_posix()}','a'); f.write({line}); f.close()"
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from pydantic import Field
 
 from crest.assets import asset_path
 from crest.emulators.renode.monitor import MACHINE_NAME
+from crest.emulators.renode.registers import registers_script
 from crest.errors import AssetError
 from crest.frozen import Frozen
 from crest.targets import CoreName, Peripheral, Target
@@ -21,11 +22,15 @@ _DWT_BASE: Final = 0xE0001000
 
 
 class ReceivePoll(Frozen):
-    """The register that firmware reads while it waits for input: no byte is there when ``value & mask == idle``."""
+    """The register that firmware reads while it waits for input: no byte is there when ``value & mask == idle``.
+
+    ``reads`` of it in a row, with nothing sent in between, mean that the firmware waits.
+    """
 
     offset: int
     mask: int
     idle: int
+    reads: int = 1
 
 
 class Model(Frozen):
@@ -91,8 +96,16 @@ class Platform:
         assert poll is not None
         return poll.model_copy(update={"offset": self._target.peripherals[self._target.uart].base + poll.offset})
 
-    def repl(self) -> str:
-        """The platform description."""
+    def write(self, folder: Path) -> None:
+        """Write ``machine.repl``, the platform description, and the scripts that it names."""
+        for name, peripheral in self._target.peripherals.items():
+            script = registers_script(peripheral)
+            if script is not None:
+                (folder / f"{_device(name)}.py").write_text(script)
+        (folder / "machine.repl").write_text(self.repl(folder))
+
+    def repl(self, folder: Path) -> str:
+        """The platform description; scripts are looked for in ``folder``."""
         target = self._target
         core = self._known.cores[target.core]
         hertz = round(max(target.clock_mhz) * 1e6)
@@ -106,7 +119,7 @@ class Platform:
         blocks.append(f"cpu: CPU.CortexM @ sysbus\n{_lines(cpu)}")
         if core.cycle_counter:  # it counts instructions, for virtual time is instructions by PerformanceInMips
             blocks.append(f"dwt: Miscellaneous.DWT @ sysbus {_DWT_BASE:#x}\n{_lines([f'frequency: {hertz}'])}")
-        blocks += [self._peripheral(name, p) for name, p in target.peripherals.items()]
+        blocks += [self._peripheral(name, p, folder) for name, p in target.peripherals.items()]
         return "".join(blocks)
 
     def script(self, folder: Path, vectors: int) -> Iterator[str]:
@@ -127,13 +140,18 @@ class Platform:
 
     def _reset_values(self) -> Iterator[str]:
         for peripheral in self._target.peripherals.values():
-            for offset, value in peripheral.registers.items():
+            for offset, value in peripheral.registers.items() if registers_script(peripheral) is None else ():
                 yield f"sysbus WriteDoubleWord {peripheral.base + offset:#x} {value:#x}"
 
-    def _peripheral(self, name: str, peripheral: Peripheral) -> str:
+    def _peripheral(self, name: str, peripheral: Peripheral, folder: Path) -> str:
         model = self._model(name, peripheral)
+        if registers_script(peripheral) is not None:
+            script = (folder / f"{_device(name)}.py").as_posix()
+            lines = [f"size: {peripheral.size_bytes:#x}", "initable: true", f'filename: "{script}"']
+            return f"{_device(name)}: Python.PythonPeripheral @ sysbus {peripheral.base:#x}\n{_lines(lines)}"
+        hertz = str(round(max(self._target.clock_mhz) * 1e6))
         place = f"<{peripheral.base:#x}, +{peripheral.size_bytes:#x}>" if model.ranged else f"{peripheral.base:#x}"
-        properties = [f"{key}: {value}" for key, value in model.properties.items()]
+        properties = [f"{key}: {value.replace('{hertz}', hertz)}" for key, value in model.properties.items()]
         if model.sized:
             properties.insert(0, f"size: {peripheral.size_bytes:#x}")
         if name in self._board.interrupts:
@@ -155,7 +173,7 @@ class Platform:
 
 def script_path(path: Path) -> str:
     """A path as an argument of the monitor."""
-    return "@" + str(path).replace(" ", "\\ ")
+    return "@" + path.as_posix().replace(" ", "\\ ")
 
 
 def _read_board(target: Target) -> Board:

@@ -13,6 +13,7 @@ import pytest
 
 from crest.backends.emulated import MachineTransport
 from crest.backends.session import check_golden_outputs, open_session
+from crest.compiler.program import Program
 from crest.emulators.profile import INSTRUCTION_CLASSES
 from crest.emulators.renode.engine import RenodeEngine
 from crest.emulators.renode.machine import Deadlines
@@ -60,9 +61,8 @@ def engine_of(tmp_path_factory):
     renode.cache_clear()
 
 
-def run(engine, case: Case):
+def run_program(engine, program: Program):
     """Check the golden outputs; returns the profile of one inference, and the full one."""
-    program = case.program()
     machine = engine.boot(program.elf, program.target)
     try:
         session = open_session(MachineTransport(machine), program)
@@ -79,7 +79,7 @@ def run(engine, case: Case):
 
 @functools.cache
 def reference(case: Case):
-    return run(UnicornEngine(), case)
+    return run_program(UnicornEngine(), case.program())
 
 
 def counts(profile):
@@ -93,7 +93,7 @@ def test_there_are_enough_programs():
 
 @pytest.mark.parametrize(("engine", "case"), cases("network"))
 def test_networks(engine_of, engine, case):
-    quick, full = run(engine_of(engine), case)
+    quick, full = run_program(engine_of(engine), case.program())
     assert [layer.index for layer in full.layers] == [layer.index for layer in case.program().layers]
     for row in counts(full):
         assert sum(row.get(kind, 0) for kind in INSTRUCTION_CLASSES) == row["instructions"] > 0
