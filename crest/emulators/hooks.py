@@ -79,7 +79,7 @@ class Hooks:
         self._has_events = geometry is not None
         if geometry is not None:
             self._set_geometry(geometry, regions)
-        self._attach(UC_HOOK_BLOCK, self._library.crest_block)
+        self.block_hook = self._attach(UC_HOOK_BLOCK, self._library.crest_block)
 
     @property
     def region_names(self) -> tuple[str, ...]:
