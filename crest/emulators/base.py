@@ -46,6 +46,9 @@ class Machine(Protocol):
     def profile(self) -> ExecutionProfile:
         """Counts of the last complete latency window.
 
+        Instruction totals are exact always. An engine that cannot tell other counts while accesses are not counted
+        names them in ``unseen``.
+
         Raises:
             EmulationError: no window has been completed.
         """
