@@ -17,7 +17,7 @@ from _compile_time import compile_seconds
 from _figures import options, report
 from _layers import Costs, add, costs_by_type, show
 from _oracle import emulated_mismatches, host_mismatches, tflm_cases
-from _reference import NO_M7_CYCLES, TFLM_ARENA_BYTES, TFLM_FLASH_BYTES, better_cmsis_nn
+from _reference import NO_M7_CYCLES, SILICON_CYCLES_PER_MAC, TFLM_ARENA_BYTES, TFLM_FLASH_BYTES, better_cmsis_nn
 
 from crest.backends.emulated import EmulatedBackend
 from crest.compiler.build import Lowered, build_program, lower_graph
@@ -40,6 +40,7 @@ TARGETS = {
     "m4": BOARD,
     "m7": BOARD.model_copy(update={"core": "cortex-m7", "fpu": "double"}),
 }
+M4_ORDER = ("-DCREST_DUAL_ISSUE=0",)
 RANDOM_INPUTS = {True: 5, False: 1000}
 """By --quick: how many inputs are compared with the oracle."""
 
@@ -68,8 +69,8 @@ class Run:
         return load_core_timing(self.profile.core).cycles(self.profile.total())
 
 
-def run(lowered: Lowered, target: Target, toolchain: str) -> Run:
-    program = build_program(lowered, target, target_toolchain(toolchain, target))
+def run(lowered: Lowered, target: Target, toolchain: str, flags: tuple[str, ...] = ()) -> Run:
+    program = build_program(lowered, target, target_toolchain(toolchain, target, flags))
     profile = EmulatedBackend().run(program).profile
     return Run(program, profile, costs_by_type(program, profile, load_core_timing(target.core)))
 
@@ -87,6 +88,7 @@ def speed(core: str, name: str, ours: Run, gcc: Run | None) -> Figures:
         figures[f"{core}_{name}_{label}cycles_of_cmsis_nn"] = result.cycles / cycles if result and cycles else None
     imported = ours.program.imported
     figures[f"{core}_{name}_cycles_per_mac"] = ours.cycles / sum(imported.macs(op) for op in imported.operators)
+    figures[f"{core}_{name}_cycles_per_mac_of_best_silicon"] = SILICON_CYCLES_PER_MAC[core][name]
     return figures
 
 
@@ -137,6 +139,8 @@ def main() -> None:
             add(pooled_gcc[core], gcc.costs if gcc else {})
             figures |= speed(core, name, ours, gcc)
             figures |= memory(name, ours.program) if core == "m4" else {}
+            if core == "m7":
+                figures[f"m7_{name}_cycles_in_m4_order"] = run(lowered, target, "zig", M4_ORDER).cycles
             if cases:
                 wrong += host_mismatches(lowered, cases) + emulated_mismatches(ours.program, cases)
     for core, target in TARGETS.items():

@@ -23,6 +23,7 @@ from crest.compiler.passes import PassSet
 from crest.compiler.program import Program, ProgramLayer
 from crest.compiler.tflm import open_tflm
 from crest.compiler.toolchain import CompilerChoice, Toolchain, target_toolchain
+from crest.emulators.issue_rules import issue_rules
 from crest.emulators.profile import PROFILE_SCHEMA, ExecutionProfile
 from crest.energy import load_power
 from crest.files import write_atomically
@@ -210,6 +211,7 @@ class Pricing:
             "backend": self._backend.identity,
             "toolchain": self._toolchain.identity,
             "flags": [self._toolchain.flags, self._toolchain.link_flags],
+            "issue_rules": issue_rules().model_dump(mode="json"),
             "lowering": self._lowering,
             "runtime": self.runtime,
             "placement": self._placement_facts(),
@@ -239,9 +241,10 @@ def _source_digest() -> str:
     """Hash of our own sources that decide what is built and how it is counted."""
     package = Path(__file__).resolve().parent
     paths = [path for room in ("backends", "compiler", "emulators") for path in package.joinpath(room).rglob("*.py")]
-    paths += [*asset_path("firmware").rglob("*.[ch]*"), *asset_path("emulation", "native").glob("*.c")]
+    paths += [*asset_path("firmware").rglob("*.[ch]*"), *asset_path("emulation", "native").glob("*.[ch]")]
     # They decide which kernels are built.
     paths += asset_path("emulation", "kernels").glob("*.yaml")
+    paths += asset_path("emulation", "renode").glob("*.yaml")
     return _digest(paths)
 
 
@@ -276,13 +279,14 @@ def price(execution: Execution, conditions: Conditions) -> Measurement:
         layers=_layer_costs(execution, cycle_model.layer_cycles(execution.profile)),
         instructions=execution.profile.total()["instructions"],
         cycles=cycles,
+        ranking_cycles=cycle_model.ranking_cycles(execution.profile),
         latency_ms=latency_ms,
         energy_per_inference_uj=costs.energy_per_inference_uj,
         energy_per_window_uj=costs.energy_per_window_uj,
         average_power_uw=costs.average_power_uw,
         duty_cycle=costs.duty_cycle,
         deadline_missed=costs.deadline_missed,
-        notes=costs.notes,
+        notes=(*cycle_model.notes(execution.profile), *costs.notes),
     )
 
 

@@ -16,6 +16,8 @@ from crest.frozen import Frozen
 from crest.yaml_io import load_yaml, validate
 
 CoreName = Literal["cortex-m0plus", "cortex-m4", "cortex-m7"]
+NAME_PATTERN: Final = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
+"""What a target may be called: the name is part of the names of files."""
 _FPUS: Final[dict[str, tuple[str, ...]]] = {
     "cortex-m0plus": ("none",),
     "cortex-m4": ("none", "single"),
@@ -66,6 +68,48 @@ class Supply(Frozen):
     regulator: str
 
 
+class Cache(Frozen):
+    """Geometry of a cache that replaces the least recently used line of a set; ``ways == lines``: fully associative."""
+
+    line_bytes: int = Field(ge=4, le=4096)
+    lines: int = Field(gt=0, le=1 << 16)
+    ways: int = Field(gt=0)
+
+    @model_validator(mode="after")
+    def _is_a_cache(self) -> Cache:
+        sets, rest = divmod(self.lines, self.ways)
+        if rest or not sets or sets & (sets - 1) or self.line_bytes & (self.line_bytes - 1):
+            raise ValueError("line_bytes and lines / ways must be powers of two")
+        return self
+
+
+class MemoryGeometry(Frozen):
+    """What decides which events of the memory system an engine counts (``EVENT_COUNTS`` of an execution profile).
+
+    Attributes:
+        line_bytes: what flash delivers at once; not more than a line of a cache.
+        instruction_cache: what code from flash, and from cached regions, goes through.
+        data_cache: what data of the cached regions goes through; stores allocate, lines are written back.
+        unified: data goes through the instruction cache, too.
+        cached_regions: names of the regions whose data is cached; flash is among them only when it is named.
+    """
+
+    line_bytes: int = Field(ge=4, le=4096)
+    instruction_cache: Cache | None = None
+    data_cache: Cache | None = None
+    unified: bool = False
+    cached_regions: tuple[str, ...] = ()
+
+    @model_validator(mode="after")
+    def _consistent(self) -> MemoryGeometry:
+        caches = [cache for cache in (self.instruction_cache, self.data_cache) if cache is not None]
+        if self.line_bytes & (self.line_bytes - 1) or any(cache.line_bytes < self.line_bytes for cache in caches):
+            raise ValueError("line_bytes must be a power of two, and not more than a line of a cache")
+        if self.unified and (self.instruction_cache is None or self.data_cache is not None):
+            raise ValueError("a unified cache is given as instruction_cache alone")
+        return self
+
+
 class StallFactor(Frozen):
     """How much longer programs take than on memories that never make the core wait, over all its clocks."""
 
@@ -100,12 +144,12 @@ class Sources(Frozen):
 class Target(Frozen):
     """An emulated or physical board."""
 
-    name: str = Field(min_length=1, description="how commands and records name the board")
+    name: str = Field(pattern=NAME_PATTERN, description="how commands and records name the board")
     description: str = Field(description="the board for people: its product name and its microcontroller")
     mcu: str = Field(description="the microcontroller")
     core: CoreName = Field(description="cortex-m0plus, cortex-m4 or cortex-m7")
     fpu: Literal["none", "single", "double"] = Field(description="none, single or double precision")
-    clock_mhz: tuple[Annotated[float, Field(gt=0, allow_inf_nan=False)], ...] = Field(
+    clock_mhz: tuple[Annotated[float, Field(gt=0, le=10_000)], ...] = Field(
         min_length=1, description="clocks of the core that the firmware can set; prices are made at the fastest"
     )
     supply: Supply = Field(description="what the energy model must hold for: volts on the MCU's rail, regulator mode")
@@ -121,6 +165,10 @@ class Target(Frozen):
         default={}, description="the same, by region, for code that lies elsewhere than in code_region"
     )
     auto_placement: Preferences = Field(default=Preferences(), description="where `placement: auto` may move parts")
+    memory_geometry: MemoryGeometry | None = Field(
+        default=None,
+        description="lines and caches between core and memories, by which the emulator counts their events",
+    )
     reserved_flash_bytes: int = Field(default=0, ge=0, description="bytes at the start of flash kept by a bootloader")
     reserved_ram_bytes: int = Field(default=0, ge=0, description="bytes at the start of RAM kept by the vendor")
     uart: str = Field(description="the peripheral that carries the measuring protocol")
@@ -180,6 +228,9 @@ class Target(Frozen):
         for name in self.auto_placement.arena:
             if self.region(name).kind == "flash":
                 raise ValueError(f"auto_placement: arena: {name} is flash, and activations are written")
+        if self.memory_geometry is not None:
+            for name in self.memory_geometry.cached_regions:
+                self.region(name)
         if self.fpu not in _FPUS[self.core]:
             raise ValueError(f"a {self.core} has no FPU {self.fpu!r} (one of {', '.join(_FPUS[self.core])})")
         if self.uart not in self.peripherals:

@@ -99,7 +99,7 @@ def test_a_board_without_an_energy_model_has_every_other_price():
     assert measurement.energy_model == "none"
     for name in ("energy_per_inference_uj", "energy_per_window_uj", "average_power_uw"):
         estimate = getattr(measurement, name)
-        assert (estimate.value, estimate.reason) == (None, "no energy model of bare")
+        assert (estimate.value, estimate.reason) == (None, "no energy model")
     assert (measurement.latency_ms, measurement.memory) == (known.latency_ms, known.memory)
     assert set(known.metrics()) - set(measurement.metrics()) == {
         "energy_per_inference_uj",

@@ -16,7 +16,7 @@ from crest.targets import Target
 CODE: Final = ".text"
 PLACED_WEIGHTS: Final = ".weights_"
 SHIPPED: Final = (CODE, ".rodata", ".init_array", ".data", ".bss", PLACED_WEIGHTS)
-HARNESS: Final = (".vectors", ".harness", ".copies")
+HARNESS: Final = (".boot2", ".vectors", ".harness", ".copies")
 ARENA: Final = ".arena"
 
 _CODE_SECTIONS: Final = ".text .text.*"
@@ -28,6 +28,7 @@ MEMORY {{
 {memories}
 }}
 SECTIONS {{
+  .boot2 : {{ KEEP(*(.boot2)) }} > {flash}
   .vectors : {{ KEEP(*(.vectors)) }} > {flash}
   .harness : {{ {harness_code} . = ALIGN(4); }} > {flash}
 {placed}

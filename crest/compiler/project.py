@@ -76,7 +76,8 @@ def write_c_project(program: Program, toolchain: Toolchain, folder: Path) -> Non
         shutil.copyfile(path, kernels / path.name)
     (folder / "model.h").write_text(program.sources.header, encoding="utf-8")
     (folder / "model.c").write_text(program.sources.model, encoding="utf-8")
-    portable = [flag for flag in toolchain.flags if flag.startswith(("-O", "-f", "-std")) or flag in toolchain.cflags]
+    own = ("-O", "-f", "-std", "-DCREST_")
+    portable = [flag for flag in toolchain.flags if flag.startswith(own) or flag in toolchain.cflags]
     cmake = _CMAKE.format(
         toolchain=program.toolchain,
         flags=" ".join(toolchain.flags),

@@ -44,6 +44,8 @@ _ZIG_CPU: Final = {
     ("cortex-m7", "single"): ("eabihf", "cortex_m7+fp_armv8d16sp"),
     ("cortex-m7", "double"): ("eabihf", "cortex_m7+fp_armv8d16"),
 }
+# No compiler tells its sources that it compiles for this core.
+_ORDER_OF_INSTRUCTIONS: Final = {"cortex-m7": ["-DCREST_DUAL_ISSUE=1"]}
 _GCC_FPU: Final = {
     ("cortex-m4", "single"): "fpv4-sp-d16",
     ("cortex-m7", "single"): "fpv5-sp-d16",
@@ -255,6 +257,7 @@ def _zig_for(target: Target, cflags: Sequence[str]) -> Toolchain:
     abi, cpu = _ZIG_CPU[target.core, target.fpu]
     # -fhosted: freestanding code turns every 4-byte memcpy into a call.
     machine = ["-target", f"thumb-freestanding-{abi}", f"-mcpu={cpu}", "-fhosted", "-fno-sanitize=all"]
+    machine += _ORDER_OF_INSTRUCTIONS.get(target.core, [])
     link = ["-Wl,--gc-sections", "-Wl,-e,Reset_Handler", "-Wl,-z,max-page-size=16"]
     return _Zig("zig", _zig_version(), [*_zig_command(), "cc"], machine, link, cflags)
 
@@ -275,7 +278,7 @@ def _gcc_for(target: Target, cc: str, cflags: Sequence[str]) -> Toolchain:
         )
     fpu = _GCC_FPU.get((target.core, target.fpu))
     abi = ["-mfloat-abi=hard", f"-mfpu={fpu}"] if fpu else ["-mfloat-abi=soft"]
-    machine = [f"-mcpu={target.core}", "-mthumb", *abi]
+    machine = [f"-mcpu={target.core}", "-mthumb", *abi, *_ORDER_OF_INSTRUCTIONS.get(target.core, [])]
     link = ["-nostartfiles", "--specs=nano.specs", "-Wl,--gc-sections", "-Wl,-e,Reset_Handler"]
     return Toolchain(Path(command).name, version, [compiler], machine, link, cflags)
 

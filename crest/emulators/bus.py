@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from crest.emulators.devices import AccessFaultError, Device, Host, Uart, plain_registers
+from crest.emulators.pl011 import pl011
 from crest.emulators.ppb import PPB_BASE, PPB_SIZE_BYTES, PrivatePeripherals
 from crest.emulators.stm32_usart import STM32_USARTS
 from crest.emulators.uarte import nordic_uarte
@@ -16,6 +17,7 @@ from crest.targets import Peripheral, Target
 PAGE_BYTES: Final = 0x1000
 
 MODELS: Final[dict[str, Callable[[str, Peripheral, Host], Device]]] = {
+    "arm-pl011": pl011,
     "nrf-uarte": nordic_uarte,
     "registers": plain_registers,
     **STM32_USARTS,

@@ -7,7 +7,7 @@ from typing import Final
 
 from crest.frozen import Frozen
 
-PROFILE_SCHEMA = 2
+PROFILE_SCHEMA = 4
 
 INSTRUCTION_CLASSES: Final = {
     "alu": "data processing, moves, compares, DSP packing and extension",
@@ -44,10 +44,32 @@ DERIVED_COUNTS: Final = {
     "branch_taken": "taken branches of any kind, calls and returns included",
     "branch_not_taken": "conditional branches not taken",
     "taken_to_unaligned": "taken branches to a target that is not 4-aligned",
+    "ld_use": "single loads whose value the very next instruction of their basic block reads",
     "pc_loads": "loads of the program counter by POP, LDM or LDR",
-    "dual_issued": "instructions issued beside the one before them, in their basic block; Cortex-M7 only (pairing.py)",
-    "issue_waits": "cycles of a basic block in which nothing can be issued; Cortex-M7 only (pairing.py)",
+    "dual_issued": "instructions issued beside the one before them; Cortex-M7 only (pairing.py)",
+    "issue_waits": "cycles in which nothing can be issued; Cortex-M7 only (pairing.py)",
+    "mispredicted": "branches that do not go where they go most often; Cortex-M7 only (issue_counts.py)",
+    "mispredicted_early": "those among them whose flags are set early; Cortex-M7 only (pairing.py)",
 }
+
+PARTIAL_COUNTS: Final = {
+    "unclassified": "instructions whose class the engine could not tell; only in a profile with unseen counts",
+}
+
+EVENT_COUNTS: Final = {
+    "fetch_lines_sequential": "entries into another line of code, straight on",
+    "fetch_lines_branch": "entries into another line of code by a taken branch, calls and returns included",
+    "fetch_misses_sequential": "of the former those that miss the instruction cache",
+    "fetch_misses_branch": "of the latter those that miss the instruction cache",
+    "flash_load_line_changes": "loads from another line of flash than the previous load from flash",
+    "flash_load_misses": "loads from flash that miss the data cache",
+    "flash_load_misses_sequential": "of these, those whose previous line is cached",
+    "ram_load_misses": "loads from cached RAM that miss the data cache",
+    "ram_store_misses": "stores to cached RAM that miss the data cache, so that the line is loaded first",
+    "write_backs": "lines that were stored to and that leave the data cache",
+}
+"""Events of the memory system, where the target describes its (``crest.targets.MemoryGeometry``) and accesses are
+counted. Caches are empty when the window opens. The order is that of ``emulation/native/memory_system.h``."""
 
 UNALIGNED_PREFIX: Final = "unaligned_"
 # Data accesses per memory region are named "load_<region>", "store_<region>"; accesses to a word or halfword that
@@ -62,13 +84,18 @@ class LayerProfile(Frozen):
 
 
 class ExecutionProfile(Frozen):
-    """Counts of one inference: ``overhead`` is what the latency window holds outside of the layers."""
+    """Counts of one inference: ``overhead`` is what the latency window holds outside of the layers.
+
+    ``unseen`` names counts that the engine could not tell: absent or too small, they say nothing, and no cycles can be
+    derived. ``instructions`` is exact always.
+    """
 
     schema_version: int = PROFILE_SCHEMA
     engine: str
     core: str
     overhead: dict[str, int]
     layers: tuple[LayerProfile, ...]
+    unseen: tuple[str, ...] = ()
 
     def total(self) -> dict[str, int]:
         """Counts of the whole latency window."""

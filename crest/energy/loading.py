@@ -82,7 +82,7 @@ def load_power(target: Target, clock_mhz: float, fetch_region: str | None = None
         AssetError: there is a file, and it is malformed or does not hold for this supply and clock.
     """
     if not _default_path(target).exists():
-        return Power("none", PowerStates.unknown(f"no energy model of {target.name}", target.supply.volt))
+        return Power("none", PowerStates.unknown("no energy model", target.supply.volt))
     model = load_energy_model(target)
     region = fetch_region or target.code_region
     if region != target.code_region and region not in {state.fetch_region for state in model.run}:

@@ -54,6 +54,26 @@ def test_owners_do_not_depend_on_where_the_cache_lies(tmp_path, monkeypatch):
     assert build().memory == before
 
 
+def test_boards_of_a_family_share_what_lies_around_their_folders():
+    boards = asset_path("firmware", "boards")
+    assert TARGET.board_folders == (boards / "nano33ble",)
+    inner = TARGET.model_copy(update={"firmware_board": "stm32/nucleo-f446re"})
+    assert inner.board_folders == (boards / "stm32" / "nucleo-f446re", boards / "stm32")
+
+
+def test_a_cached_object_follows_the_headers_of_the_family(tmp_path, monkeypatch):
+    monkeypatch.setenv("CREST_CACHE", str(tmp_path / "cache"))
+    family, board = tmp_path / "family", tmp_path / "family" / "board"
+    board.mkdir(parents=True)
+    (board / "harness_board.c").write_text('#include "family.h"\nint answer(void) { return ANSWER; }\n')
+    toolchain = target_toolchain("zig", TARGET)
+    objects = []
+    for value in (1, 2, 1):
+        (family / "family.h").write_text(f"#define ANSWER {value}\nint answer(void);\n")
+        objects.append(toolchain.compile_cached(board / "harness_board.c", [board, family]))
+    assert objects[0] == objects[2] != objects[1]
+
+
 @pytest.mark.parametrize("toolchain", ["zig", "gcc"])
 def test_both_compilers_give_firmware_that_runs_and_a_stack_bound_that_holds(toolchain):
     if toolchain == "gcc" and not shutil.which("arm-none-eabi-gcc"):

@@ -220,10 +220,10 @@ def test_a_board_without_an_energy_model_is_measured(tmp_path):
     measure = ["measure", "m.tflite", "--target", "bare.yaml", "--schedule", "cadenced", "--json", "m.json"]
     done = crest(*measure, cwd=tmp_path, COLUMNS="160")
     assert done.returncode == 0, done.stderr
-    assert done.stdout.count("no energy model of bare") >= 4
+    assert done.stdout.count("no energy model") >= 4
     measurement = json.loads((tmp_path / "m.json").read_text())
     assert measurement["latency_ms"]["value"] > 0
-    assert measurement["energy_per_window_uj"]["reason"] == "no energy model of bare"
+    assert measurement["energy_per_window_uj"]["reason"] == "no energy model"
 
 
 def test_an_energy_objective_needs_an_energy_model(tmp_path):

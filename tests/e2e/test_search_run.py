@@ -182,7 +182,7 @@ def test_a_board_without_an_energy_model_is_searched(tmp_path):
     run = tmp_path / "runs" / "tiny"
     front = json.loads((run / "front.json").read_text())["front"]
     assert front and all(entry["member"]["measurement"]["latency_ms"]["value"] for entry in front)
-    assert "no energy model of bare" in (run / "report.html").read_text()
+    assert "no energy model" in (run / "report.html").read_text()
     crest("reprice", "runs/tiny", cache=tmp_path / "cache", cwd=tmp_path)
 
 

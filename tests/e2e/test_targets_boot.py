@@ -13,6 +13,7 @@ from crest.compiler.importer import import_tflite
 from crest.compiler.toolchain import target_toolchain
 from crest.emulators.unicorn_engine import UnicornEngine
 from crest.errors import EmulationError
+from crest.placement import AS_TARGET, uniform
 from crest.targets import load_target, target_names
 from tests.models_small import dense_model, residual_model
 
@@ -22,9 +23,9 @@ RCC_CR, PLLON = 0x00, 24
 GUARD_BLOCKS = 200_000
 
 
-def build(target, toolchain, model):
+def build(target, toolchain, model, placement=AS_TARGET):
     lowered = lower_graph(import_tflite(model, "small"), target.core)
-    return build_program(lowered, target, target_toolchain(toolchain, target))
+    return build_program(lowered, target, target_toolchain(toolchain, target), placement=placement)
 
 
 @pytest.mark.parametrize("toolchain", ["zig", "gcc"])
@@ -41,6 +42,16 @@ def test_a_model_boots_answers_and_computes(name, toolchain):
     record = EmulatedBackend().run(program)
     assert record.golden_pairs_checked == len(program.golden)
     assert record.profile.total()["instructions"] > 1000
+
+
+@pytest.mark.parametrize("name", [name for name in target_names() if load_target(name).auto_placement.code])
+def test_code_and_data_run_in_tightly_coupled_memories(name):
+    target = load_target(name)
+    program = build(target, "zig", residual_model(), uniform("auto"))
+    assert {target.region(region).kind for region in program.layout.weights.values()} == {"dtcm"}
+    kinds = [target.region(region).kind for region in (program.layout.code, program.layout.arena)]
+    assert kinds == ["itcm", "dtcm"]
+    assert EmulatedBackend().run(program).golden_pairs_checked == len(program.golden)
 
 
 @pytest.mark.parametrize("name", STM32)

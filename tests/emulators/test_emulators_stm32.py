@@ -5,9 +5,12 @@ from __future__ import annotations
 import pytest
 from pydantic import ValidationError
 
+from crest.emulators import devices
 from crest.emulators.devices import AccessFaultError, Registers, Uart
 from crest.emulators.stm32_usart import STM32_USARTS
+from crest.errors import EmulationError
 from crest.targets import Peripheral
+from tests.emulators.firmware import TARGET, c
 
 RXNE, TC, TXE = 1 << 5, 1 << 6, 1 << 7
 RE, TE, RXNEIE = 1 << 2, 1 << 3, 1 << 5
@@ -156,6 +159,42 @@ def test_beyond_the_model_is_an_error(layout, offset, size):
         usart.write(offset, 0, size)
 
 
+SLEEPER = """
+int main(void) {
+  __asm__ volatile("cpsid i");
+  REG(BASE + BAUD) = 0x1000;
+  REG(BASE + CONTROL) = UE | 1 << 3 | 1 << 2 | INTERRUPT;
+  for (;;) {
+    __asm__ volatile("wfi" ::: "memory");
+    REG(BASE + TRANSMIT) = REG(BASE + STATUS) & 1 << 5 ? REG(BASE + RECEIVE) ^ 0x20 : '!';
+  }
+}
+"""
+
+
+def sleeper(layout, interrupt):
+    model, control, baud, status, receive, transmit, enable, _ = layout
+    usart = Peripheral(model=model, base=0x40004400, size_bytes=0x400)
+    target = TARGET.model_copy(update={"uart": "usart", "peripherals": {**TARGET.peripherals, "usart": usart}})
+    names = {"BASE": usart.base, "CONTROL": control, "BAUD": baud, "STATUS": status, "RECEIVE": receive}
+    names |= {"TRANSMIT": transmit, "UE": enable, "INTERRUPT": interrupt}
+    return c(SLEEPER, flags=tuple(f"-D{name}={value:#x}" for name, value in names.items())), target
+
+
+@ALL
+def test_a_core_asleep_is_woken_by_what_it_receives(boot, layout):
+    machine = boot(*sleeper(layout, RXNEIE))
+    assert machine.receive() == machine.receive() == b""
+    machine.send(b"ab")
+    assert (machine.receive(), machine.receive(), machine.receive()) == (b"A", b"B", b"")
+
+
+@ALL
+def test_sleeping_without_the_receive_interrupt_is_for_ever(boot, layout):
+    with pytest.raises(EmulationError, match="nothing that could wake"):
+        boot(*sleeper(layout, 0)).receive()
+
+
 def test_ready_flags_follow_their_enable_bits():
     registers = Registers({0x00: 0x83}, {0x00: {0: 1, 24: 25, 16: (0x04, 3)}, 0x08: {0: 2, 1: 3}})
     assert registers.read(0x00, 4) == 0x83
@@ -169,6 +208,23 @@ def test_ready_flags_follow_their_enable_bits():
     assert registers.read(0x08, 4) == 0b0101
     registers.write(0x00, 4, 0)
     assert (registers.read(0x00, 4), registers.read(0x04, 4)) == (0, 0)
+
+
+def test_waiting_for_a_flag_that_nothing_sets_is_an_endless_loop(boot, monkeypatch):
+    monkeypatch.setattr(devices, "_REPEATS_MAX", 1000)
+    patient = boot(
+        c("""
+int main(void) {
+  for (int n = 0; n < 900; n++) if (REG(0x50000504)) break;
+  for (int n = 0; n < 2000; n++) if (REG(0x50000504) || REG(0x50000508)) break;
+  return 0;
+}
+""")
+    )
+    assert patient.receive() == b""
+    message = r"(main|Reset_Handler)[+\w]*\).*gpio: the register at offset 0x504 was read 1,000 times in a row.*endless loop"
+    with pytest.raises(EmulationError, match=message):
+        boot(c("int main(void) { while (!REG(0x50000504)) {} return 0; }")).receive()
 
 
 @pytest.mark.parametrize("follows", [{0: {32: 1}}, {0: {1: 32}}, {2: {0: 1}}, {0: {0: (1, 1)}}, {0: {0: (4, 32)}}])

@@ -118,7 +118,7 @@ def test_a_board_may_arrive_before_its_energy_model(target: Target, tmp_path: Pa
     for schedule in (Continuous(), Cadenced(period_ms=200)):
         costs = characterise(latency, power.states, schedule)
         for estimate in (costs.energy_per_inference_uj, costs.energy_per_window_uj, costs.average_power_uw):
-            assert estimate.value is None and estimate.reason == "no energy model of bare"
+            assert estimate.value is None and estimate.reason == "no energy model"
     assert load_power(target, 64).model == load_energy_model(target).identity
 
 
