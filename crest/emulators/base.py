@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import Final, Protocol
 
 from crest.emulators.profile import ExecutionProfile
@@ -9,11 +10,17 @@ from crest.targets import Target
 
 # Firmware calls this function, which must not be inlined, to say where it is.
 LAYER_MARK_SYMBOL: Final = "crest_layer_mark"
+# Its address is the lowest that the stack may reach.
+STACK_LIMIT_SYMBOL: Final = "crest_stack_limit"
 # Arguments of crest_layer_mark(uint32_t); any other value below LAYERS_MAX is the index of the layer that begins.
 MARK_WINDOW_OPEN: Final = 0xFFFFFFFE
 MARK_WINDOW_CLOSE: Final = 0xFFFFFFFF
 MARK_OVERHEAD: Final = 0xFFFFFFFD
 LAYERS_MAX: Final = 4096
+
+
+CycleCount = Callable[[Mapping[str, int]], float]
+"""Cycles of the counts of a part of a latency window."""
 
 
 class Machine(Protocol):
@@ -35,11 +42,17 @@ class Machine(Protocol):
         ...
 
     def count_memory(self, enabled: bool) -> None:
-        """Count data accesses by region from now on, or stop doing so; counting is much slower."""
+        """Count data accesses by region, and what the memory system makes of them, from now on, or stop doing so.
+
+        The machine is several times slower meanwhile.
+        """
         ...
 
     def profile(self) -> ExecutionProfile:
         """Counts of the last complete latency window.
+
+        Instruction totals are exact always. An engine that cannot tell other counts while accesses are not counted
+        names them in ``unseen``.
 
         Raises:
             EmulationError: no window has been completed.
@@ -57,8 +70,14 @@ class Engine(Protocol):
     name: str
     version: str
 
-    def boot(self, elf: bytes, target: Target) -> Machine:
+    def boot(self, elf: bytes, target: Target, cycles: CycleCount | None = None) -> Machine:
         """Load an ELF into the target's memories and reset the core; nothing runs yet.
+
+        Args:
+            elf: the firmware.
+            target: the board.
+            cycles: what the cycle counters of the core read in a latency window, from the counts since it opened; an
+                engine whose counters are its own does not ask.
 
         Raises:
             EmulationError: the ELF does not fit the target.

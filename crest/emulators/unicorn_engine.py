@@ -8,11 +8,12 @@ from typing import Any, Final
 import unicorn
 from unicorn import arm_const
 
-from crest.emulators.alignment import refuse_unaligned
-from crest.emulators.base import LAYER_MARK_SYMBOL
+from crest.emulators.base import LAYER_MARK_SYMBOL, STACK_LIMIT_SYMBOL, CycleCount
 from crest.emulators.blocks import Block
 from crest.emulators.bus import PAGE_BYTES, Bus
-from crest.emulators.counts import build_profile, fold_edges, name_accesses, name_events
+from crest.emulators.clock import VirtualClock
+from crest.emulators.counted import counted_parts
+from crest.emulators.counts import build_profile
 from crest.emulators.devices import AccessFaultError
 from crest.emulators.elf import ElfImage, read_elf
 from crest.emulators.faults import engine_error_text, interrupt_text, locate, stop_text
@@ -51,7 +52,8 @@ class UnicornEngine:
     """Runs firmware in process.
 
     Interrupts and exceptions are not emulated: what raises one is an error. Unaligned LDM, LDRD and floating-point
-    loads and stores, which fault on silicon, are found in windows whose data accesses are counted.
+    loads and stores, which fault on silicon, are found in windows whose data accesses are counted. A stack below the
+    firmware's ``crest_stack_limit`` is looked for in every block while accesses are counted, else in every 64th.
 
     Args:
         guard_blocks: basic blocks that may run before the firmware transmits or waits for input; the default is
@@ -64,8 +66,13 @@ class UnicornEngine:
     def __init__(self, guard_blocks: int = GUARD_BLOCKS) -> None:
         self._guard_blocks = guard_blocks
 
-    def boot(self, elf: bytes, target: Target) -> UnicornMachine:
+    def boot(self, elf: bytes, target: Target, cycles: CycleCount | None = None) -> UnicornMachine:
         """Load an ELF into the target's memories and reset the core; nothing runs yet.
+
+        Args:
+            elf: the firmware.
+            target: the board.
+            cycles: what the cycle counters of the core read in a latency window, from the counts since it opened.
 
         Raises:
             EmulationError: the ELF does not fit the target, or Unicorn is not the one that the engine knows.
@@ -75,13 +82,13 @@ class UnicornEngine:
         check_unicorn()
         image = read_elf(elf, target)
         lint_elf(image, target)
-        return UnicornMachine(image, target, self._guard_blocks)
+        return UnicornMachine(image, target, self._guard_blocks, cycles)
 
 
 class UnicornMachine:
     """A board that is switched on; made by ``UnicornEngine.boot``. It is also the host of its own devices."""
 
-    def __init__(self, image: ElfImage, target: Target, guard_blocks: int) -> None:
+    def __init__(self, image: ElfImage, target: Target, guard_blocks: int, cycles: CycleCount | None = None) -> None:
         self._image = image
         self._target = target
         self._guard_blocks = guard_blocks
@@ -100,7 +107,9 @@ class UnicornMachine:
             self._uc.hook_add(_INVALID_ACCESS, self._on_invalid_access),
             self._uc.hook_add(unicorn.UC_HOOK_INTR, self._on_interrupt),
         ]
-        self._hooks = Hooks(self._uc, target.regions, image.symbols.get(LAYER_MARK_SYMBOL), target.memory_geometry)
+        mark, limit = map(image.symbols.get, (LAYER_MARK_SYMBOL, STACK_LIMIT_SYMBOL))
+        self._hooks = Hooks(self._uc, target.regions, mark, target.memory_geometry, limit)
+        self._clock = VirtualClock(self._hooks, self._block_at, cycles)
         self._reset()
 
     def send(self, data: bytes) -> None:
@@ -154,12 +163,7 @@ class UnicornMachine:
             raise EmulationError(
                 f"the firmware has no function {LAYER_MARK_SYMBOL}", hint="link it in, not inlined, and do not strip"
             )
-        parts = [fold_edges(self._hooks.edges(), self._block_at)]
-        if (accesses := self._hooks.accesses()) is not None:
-            refuse_unaligned(self._hooks.unaligned(), self._code_at, self._image)
-            parts.append(name_accesses(accesses, self._hooks.region_names))
-        if (events := self._hooks.events()) is not None:
-            parts.append(name_events(events))
+        parts = counted_parts(self._hooks, self._block_at, self._code_at, self._image)
         return build_profile(f"{UnicornEngine.name} {UnicornEngine.version}", self._target.core, parts)
 
     def close(self) -> None:
@@ -191,8 +195,8 @@ class UnicornMachine:
             self._hooks.state.reason = REASON_UART
 
     def ticks(self) -> int:
-        """Halfwords of code executed so far."""
-        return int(self._hooks.state.halfwords)
+        """Cycles as the core's own counters read them."""
+        return self._clock.now()
 
     def _check_ram(self, address: int, size_bytes: int) -> None:
         inside = any(
