@@ -15,7 +15,7 @@ FLOORS = [
     {"workloads", "targets", "schedule", "measurement", "intervals", "pareto"},
     {"emulators", "energy", "compiler", "models", "study", "ledger"},
     {"timing", "report"},
-    {"backends"},
+    {"backends", "profiling"},
     {"pricing"},
     {"search"},
     {"cli", "__main__"},

@@ -7,6 +7,7 @@ from typing import Any, Final
 import unicorn
 from unicorn import arm_const
 
+from crest.emulators.base import LAYER_MARK_SYMBOL
 from crest.emulators.elf import ElfImage
 from crest.emulators.native import REASON_BAD_MARK, REASON_GUARD, REASON_SPIN, HookState
 from crest.errors import EmulationError
@@ -73,13 +74,15 @@ def engine_error_text(uc: Any, error: Any, access: tuple[int, int] | None) -> st
 def locate(text: str, uc: Any, image: ElfImage, state: HookState, hint: str | None = None) -> EmulationError:
     """The error for ``text``: with PC, nearest symbol and layer in the message, registers in the hint."""
     pc = uc.reg_read(arm_const.UC_ARM_REG_PC)
-    if not state.counting:
-        layer = "outside of the latency window"
+    if LAYER_MARK_SYMBOL not in image.symbols:
+        layer = ""
+    elif not state.counting:
+        layer = ", outside of the latency window"
     else:
-        layer = f"in layer {int(state.row) - 1}" if state.row else "in the window, outside of the layers"
+        layer = f", in layer {int(state.row) - 1}" if state.row else ", in the window, outside of the layers"
     registers = " ".join(f"{name}={uc.reg_read(number):#x}" for name, number in _REGISTERS)
     return EmulationError(
-        f"the firmware stopped at {pc:#010x} ({image.nearest_symbol(pc)}), {layer}: {text}",
+        f"the firmware stopped at {pc:#010x} ({image.nearest_symbol(pc)}){layer}: {text}",
         hint=(f"{hint}; " if hint else "") + f"registers: {registers}",
     )
 

@@ -1,4 +1,4 @@
-"""Builds the native hook at first use, keeps it in the cache, and mirrors its state structure."""
+"""Builds native hooks at first use, keeps them in the cache, and mirrors the state structure of the one that counts."""
 
 from __future__ import annotations
 
@@ -68,9 +68,7 @@ def load_hooks() -> ctypes.CDLL:
         ToolchainError: it has to be built, and the compiler is absent or fails.
         EmulationError: its state structure is not ours.
     """
-    path = _library_path()
-    if not path.exists():
-        _build(path)
+    path = native_library("profile_hook")
     try:
         library = ctypes.CDLL(str(path))
         library.crest_state_size.restype = ctypes.c_uint64
@@ -84,27 +82,36 @@ def load_hooks() -> ctypes.CDLL:
     return library
 
 
-def _source() -> Path:
-    return asset_path("emulation", "native", "profile_hook.c")
+def native_library(name: str) -> Path:
+    """``emulation/native/<name>.c``, compiled.
+
+    Raises:
+        ToolchainError: it has to be built, and the compiler is absent or fails.
+    """
+    source = asset_path("emulation", "native", f"{name}.c")
+    path = _library_path(source)
+    if not path.exists():
+        _build(source, path)
+    return path
 
 
-def _library_path() -> Path:
+def _library_path(source: Path) -> Path:
     try:
         compiler = version("ziglang")
     except PackageNotFoundError:
         raise ToolchainError("the compiler of the native hook is absent", hint="pip install ziglang") from None
-    key = hashlib.sha256(_source().read_bytes())
+    key = hashlib.sha256(source.read_bytes())
     key.update("\0".join((compiler, sys.platform, platform.machine(), *_FLAGS)).encode())
-    return cache_dir("native") / f"profile_hook-{key.hexdigest()[:16]}.so"
+    return cache_dir("native") / f"{source.stem}-{key.hexdigest()[:16]}.so"
 
 
-def _build(path: Path) -> None:
+def _build(source: Path, path: Path) -> None:
     """Compile beside the final name and rename, so that two processes may build at once."""
     zig_cache = str(cache_dir("zig"))
     environment = {**os.environ, "ZIG_GLOBAL_CACHE_DIR": zig_cache, "ZIG_LOCAL_CACHE_DIR": zig_cache}
     with tempfile.TemporaryDirectory(dir=path.parent) as folder:
         built = Path(folder) / path.name
-        command = [sys.executable, "-m", "ziglang", "cc", *_FLAGS, str(_source()), "-o", str(built)]
+        command = [sys.executable, "-m", "ziglang", "cc", *_FLAGS, str(source), "-o", str(built)]
         try:
             done = subprocess.run(
                 command, env=environment, capture_output=True, text=True, timeout=_BUILD_TIMEOUT_S, check=False
