@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import model_validator
 
 from crest.frozen import Frozen
+from crest.placement import PARTS
 
 MEASUREMENT_SCHEMA = 1
 
@@ -57,12 +58,23 @@ class Estimate(Frozen):
         )
 
 
+class RegionUse(Frozen):
+    """Bytes of a memory region that the measured firmware uses, and those of the model's parts among them."""
+
+    region: str
+    used_bytes: int
+    code_bytes: int
+    weights_bytes: int
+    arena_bytes: int
+
+
 class MemoryReport(Frozen):
     """Bytes in flash and RAM of what ships, by owner.
 
     ``flash_bytes`` and ``ram_bytes`` are what the policies see: they hold the model library, the buffers of the
     workload and the reserve of the study. The measuring harness (protocol, board start-up) does not ship and is
-    listed apart.
+    listed apart. Code and weights that do not lie in flash are stored there and count in both (``placed_ram_bytes``).
+    ``regions`` tells what each memory holds while the firmware runs.
     """
 
     weights_bytes: int
@@ -73,11 +85,13 @@ class MemoryReport(Frozen):
     arena_bytes: int
     arena_lower_bound_bytes: int
     static_ram_bytes: int
+    placed_ram_bytes: int = 0
     stack_bytes: int
     workload_ram_bytes: int = 0
     ram_reserve_bytes: int = 0
     ram_harness_bytes: int
     ram_total_bytes: int
+    regions: tuple[RegionUse, ...] = ()
 
     def beside(self, *, flash_reserve_bytes: int, ram_reserve_bytes: int, workload_ram_bytes: int) -> MemoryReport:
         """This report with what the application around the model needs."""
@@ -96,10 +110,11 @@ class MemoryReport(Frozen):
 
     @property
     def ram_bytes(self) -> int:
-        """RAM of what ships: arena, statics, stack, workload buffers, plus the reserve."""
+        """RAM of what ships: arena, statics, placed code and weights, stack, workload buffers, plus the reserve."""
         return (
             self.arena_bytes
             + self.static_ram_bytes
+            + self.placed_ram_bytes
             + self.stack_bytes
             + self.workload_ram_bytes
             + self.ram_reserve_bytes
@@ -142,6 +157,15 @@ class Measurement(Frozen):
     duty_cycle: Estimate
     deadline_missed: bool | None
     notes: tuple[str, ...] = ()
+
+    @property
+    def placement(self) -> str:
+        """Memory regions by part, for example ``code flash, weights flash, arena ram``."""
+        parts = []
+        for part in PARTS:
+            regions = [use.region for use in self.memory.regions if getattr(use, f"{part}_bytes")]
+            parts.append(f"{part} {' and '.join(regions)}" if regions else "")
+        return ", ".join(filter(None, parts))
 
     def metrics(self) -> dict[str, float]:
         """Every recorded metric by the name that policies use; absent ones are left out."""

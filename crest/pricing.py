@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -19,20 +19,20 @@ from crest.assets import asset_path, cache_dir
 from crest.backends.base import Backend
 from crest.compiler.build import Lowered, build_program, check_fit, check_static_fit, lower_graph
 from crest.compiler.graph import Graph
-from crest.compiler.linker import linker_script
 from crest.compiler.passes import PassSet
 from crest.compiler.program import Program, ProgramLayer
 from crest.compiler.toolchain import CompilerChoice, Toolchain, target_toolchain
 from crest.emulators.profile import PROFILE_SCHEMA, ExecutionProfile
-from crest.energy import load_energy_model
+from crest.energy import load_power
 from crest.files import write_atomically
 from crest.frozen import Frozen
 from crest.measurement import LayerCost, Lowering, Measurement, MemoryReport
+from crest.placement import AS_TARGET, AUTO, Placement
 from crest.schedule import Schedule, characterise
 from crest.targets import Target
 from crest.timing import load_cycle_model
 
-EXECUTION_SCHEMA = 1
+EXECUTION_SCHEMA = 2
 
 
 class Reserve(Frozen):
@@ -54,6 +54,7 @@ class Execution(Frozen):
     lowering: Lowering = "optimized"
     elf_sha256: str
     golden_pairs_checked: int
+    code_region: str
     layers: tuple[ProgramLayer, ...]
     memory: MemoryReport
     profile: ExecutionProfile
@@ -75,6 +76,7 @@ class BuildOptions:
 
     compiler: CompilerChoice = field(default_factory=CompilerChoice)
     lowering: Lowering = "optimized"
+    placement: Placement = AS_TARGET
 
 
 class Pricing:
@@ -95,13 +97,15 @@ class Pricing:
         use_cache: bool = True,
     ) -> None:
         self.conditions = conditions
-        # A missing model should be known before anything is built.
-        load_cycle_model(conditions.target)
-        load_energy_model(conditions.target).states(conditions.clock_mhz, conditions.target.code_region)
+        # What is wrong with a model should be known before anything is built.
+        code_region = options.placement.code
+        load_cycle_model(conditions.target, None if code_region == AUTO else code_region)
+        load_power(conditions.target, conditions.clock_mhz)
         self._backend = backend
         compiler = options.compiler
         self._toolchain = target_toolchain(compiler.cc, conditions.target, compiler.cflags)
         self._lowering = options.lowering
+        self._placement = options.placement
         self._use_cache = use_cache
         self._environment = self._environment_digest()
 
@@ -121,7 +125,14 @@ class Pricing:
     def _build(self, graph: Graph, passes: PassSet) -> Program:
         lowered = lower_graph(graph, self.conditions.target.core, passes=passes)
         self._check_static_fit(lowered)
-        program = build_program(lowered, self.conditions.target, self._toolchain)
+        reserve = self.conditions.reserve
+        program = build_program(
+            lowered,
+            self.conditions.target,
+            self._toolchain,
+            placement=self._placement,
+            reserved_ram_bytes=reserve.ram_bytes + reserve.workload_ram_bytes,
+        )
         check_fit(self._beside(program.memory), self.conditions.target)
         return program
 
@@ -135,6 +146,7 @@ class Pricing:
             lowering=self._lowering,
             elf_sha256=record.elf_sha256,
             golden_pairs_checked=record.golden_pairs_checked,
+            code_region=program.layout.code,
             layers=program.layers,
             memory=program.memory,
             profile=record.profile,
@@ -177,16 +189,23 @@ class Pricing:
             "toolchain": self._toolchain.identity,
             "flags": [self._toolchain.flags, self._toolchain.link_flags],
             "lowering": self._lowering,
-            "memory_map": linker_script(target),
+            "placement": self._placement_facts(),
+            # One of the user's lies outside of our own sources.
+            "board": _digest(path for folder in target.board_folders for path in folder.glob("*.[ch]")),
             "target": target.model_dump(mode="json", exclude={"description", "sources", "supply", "clock_mhz"}),
         }
         return hashlib.sha256((json.dumps(facts, sort_keys=True) + _source_digest()).encode()).hexdigest()
 
+    def _placement_facts(self) -> dict[str, object]:
+        """What decides where the parts lie; the reserve does only where the compiler chooses."""
+        reserve = self.conditions.reserve
+        kept = reserve.ram_bytes + reserve.workload_ram_bytes if self._placement.has_auto else None
+        return {**self._placement.model_dump(), "reserved_ram_bytes": kept}
+
     def _check_static_fit(self, lowered: Lowered) -> None:
         reserve = self.conditions.reserve
-        check_static_fit(
-            lowered, self.conditions.target, reserve.flash_bytes, reserve.ram_bytes + reserve.workload_ram_bytes
-        )
+        ram_bytes = reserve.ram_bytes + reserve.workload_ram_bytes
+        check_static_fit(lowered, self.conditions.target, reserve.flash_bytes, ram_bytes, self._placement)
 
     def _beside(self, memory: MemoryReport) -> MemoryReport:
         return _beside(memory, self.conditions.reserve)
@@ -197,9 +216,13 @@ def _source_digest() -> str:
     """Hash of our own sources that decide what is built and how it is counted."""
     package = Path(__file__).resolve().parent
     paths = [path for room in ("backends", "compiler", "emulators") for path in package.joinpath(room).rglob("*.py")]
-    paths += [*asset_path("firmware").rglob("*.[ch]"), *asset_path("emulation", "native").glob("*.c")]
+    paths += [*asset_path("firmware").rglob("*.[ch]"), *asset_path("emulation", "native").glob("*.[ch]")]
     # They decide which kernels are built.
     paths += asset_path("emulation", "kernels").glob("*.yaml")
+    return _digest(paths)
+
+
+def _digest(paths: Iterable[Path]) -> str:
     digest = hashlib.sha256()
     for path in sorted(paths):
         digest.update(path.read_bytes())
@@ -209,12 +232,11 @@ def _source_digest() -> str:
 def price(execution: Execution, conditions: Conditions) -> Measurement:
     """Turn an execution into a measurement with today's cycle and energy models; pure."""
     target = conditions.target
-    cycle_model = load_cycle_model(target)
+    cycle_model = load_cycle_model(target, execution.code_region)
     cycles = cycle_model.total_cycles(execution.profile)
     latency_ms = cycles.scaled(1e-3 / conditions.clock_mhz)
-    energy_model = load_energy_model(target, "mcu_rail")
-    states = energy_model.states(conditions.clock_mhz, target.code_region)
-    costs = characterise(latency_ms, states, conditions.schedule, reserve_cpu_pct=conditions.reserve.cpu_pct)
+    power = load_power(target, conditions.clock_mhz, execution.code_region)
+    costs = characterise(latency_ms, power.states, conditions.schedule, reserve_cpu_pct=conditions.reserve.cpu_pct)
     return Measurement(
         target=target.name,
         backend=execution.backend,
@@ -224,7 +246,7 @@ def price(execution: Execution, conditions: Conditions) -> Measurement:
         toolchain=execution.toolchain,
         lowering=execution.lowering,
         timing_model=cycle_model.identity,
-        energy_model=energy_model.identity,
+        energy_model=power.model,
         golden_pairs_checked=execution.golden_pairs_checked,
         memory=_beside(execution.memory, conditions.reserve),
         layers=_layer_costs(execution, cycle_model.layer_cycles(execution.profile)),

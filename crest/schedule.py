@@ -63,6 +63,12 @@ class SleepState(Frozen):
     wake_up_ms: Estimate
     wake_up_energy_uj: Estimate
 
+    @classmethod
+    def unknown(cls, reason: str) -> SleepState:
+        """A state of which nothing is known, and why."""
+        absent = Estimate.absent(reason)
+        return cls(power_uw=absent, wake_up_ms=absent, wake_up_energy_uj=absent)
+
 
 class PowerStates(Frozen):
     """Power of a board in each state; ``volt`` is the supply of the rail it is measured on, None if unknown."""
@@ -71,6 +77,12 @@ class PowerStates(Frozen):
     sleep: SleepState
     deep_sleep: SleepState
     volt: float | None
+
+    @classmethod
+    def unknown(cls, reason: str, volt: float | None) -> PowerStates:
+        """Power of a board of which nothing is known, and why."""
+        state = SleepState.unknown(reason)
+        return cls(run_power_uw=Estimate.absent(reason), sleep=state, deep_sleep=state, volt=volt)
 
     @model_validator(mode="after")
     def _running_draws_most(self) -> PowerStates:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import difflib
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Annotated, Final, Literal
 
@@ -36,13 +38,25 @@ class Region(Frozen):
         return self.base + self.size_bytes
 
 
+_Offset = Annotated[int, Field(ge=0, multiple_of=4)]
+_Bit = Annotated[int, Field(ge=0, le=31)]
+Follower = int | tuple[int, int]
+
+
 class Peripheral(Frozen):
     """A peripheral that the firmware touches: which register model it follows, and where it sits."""
 
     model: str
     base: int
     size_bytes: int = Field(gt=0)
-    registers: dict[int, int] = {}
+    registers: dict[int, int] = Field(default={}, description="model registers: reset values by offset")
+    follows: dict[_Offset, dict[_Bit, _Bit | tuple[_Offset, _Bit]]] = Field(
+        default={},
+        description="model registers: {offset: {bit: the ready bit that follows it, or [offset, bit] elsewhere}}",
+    )
+    follows_clear: dict[_Offset, dict[_Bit, _Bit | tuple[_Offset, _Bit]]] = Field(
+        default={}, description="as follows: the ready bit is set while the bit is clear (a reset, a power-down)"
+    )
 
 
 class Supply(Frozen):
@@ -52,6 +66,48 @@ class Supply(Frozen):
     regulator: str
 
 
+class Cache(Frozen):
+    """Geometry of a cache that replaces the least recently used line of a set; ``ways == lines``: fully associative."""
+
+    line_bytes: int = Field(ge=4)
+    lines: int = Field(gt=0)
+    ways: int = Field(gt=0)
+
+    @model_validator(mode="after")
+    def _is_a_cache(self) -> Cache:
+        sets, rest = divmod(self.lines, self.ways)
+        if rest or not sets or sets & (sets - 1) or self.line_bytes & (self.line_bytes - 1):
+            raise ValueError("line_bytes and lines / ways must be powers of two")
+        return self
+
+
+class MemoryGeometry(Frozen):
+    """What decides which events of the memory system an engine counts (``EVENT_COUNTS`` of an execution profile).
+
+    Attributes:
+        line_bytes: what flash delivers at once; not more than a line of a cache.
+        instruction_cache: what code from flash, and from cached regions, goes through.
+        data_cache: what data of the cached regions goes through; stores allocate, lines are written back.
+        unified: data goes through the instruction cache, too.
+        cached_regions: names of the regions whose data is cached; flash is among them only when it is named.
+    """
+
+    line_bytes: int = Field(ge=4)
+    instruction_cache: Cache | None = None
+    data_cache: Cache | None = None
+    unified: bool = False
+    cached_regions: tuple[str, ...] = ()
+
+    @model_validator(mode="after")
+    def _consistent(self) -> MemoryGeometry:
+        caches = [cache for cache in (self.instruction_cache, self.data_cache) if cache is not None]
+        if self.line_bytes & (self.line_bytes - 1) or any(cache.line_bytes < self.line_bytes for cache in caches):
+            raise ValueError("line_bytes must be a power of two, and not more than a line of a cache")
+        if self.unified and (self.instruction_cache is None or self.data_cache is not None):
+            raise ValueError("a unified cache is given as instruction_cache alone")
+        return self
+
+
 class StallFactor(Frozen):
     """How much longer programs take than on memories that never make the core wait, over all its clocks."""
 
@@ -59,6 +115,7 @@ class StallFactor(Frozen):
     low: float = Field(ge=1)
     high: float = Field(ge=1)
     confidence: float = Field(gt=0, lt=1)
+    kind: Literal["declared", "fit"] = "declared"
     reason: str = Field(min_length=1)
 
     @model_validator(mode="after")
@@ -66,6 +123,14 @@ class StallFactor(Frozen):
         if not self.low <= self.value <= self.high:
             raise ValueError(f"value {self.value:g} lies outside of [{self.low:g}, {self.high:g}]")
         return self
+
+
+class Preferences(Frozen):
+    """Regions to which ``placement: auto`` may move a part of a model, best first; none leaves it where it is."""
+
+    code: tuple[str, ...] = ()
+    weights: tuple[str, ...] = ()
+    arena: tuple[str, ...] = ()
 
 
 class Sources(Frozen):
@@ -77,23 +142,41 @@ class Sources(Frozen):
 class Target(Frozen):
     """An emulated or physical board."""
 
-    name: str
-    description: str
-    mcu: str
-    core: CoreName
-    fpu: Literal["none", "single", "double"]
-    clock_mhz: tuple[Annotated[float, Field(gt=0, allow_inf_nan=False)], ...] = Field(min_length=1)
-    supply: Supply
-    regions: tuple[Region, ...]
-    code_region: str
-    data_region: str
-    fetch_stall_factor: StallFactor
+    name: str = Field(min_length=1, description="how commands and records name the board")
+    description: str = Field(description="the board for people: its product name and its microcontroller")
+    mcu: str = Field(description="the microcontroller")
+    core: CoreName = Field(description="cortex-m0plus, cortex-m4 or cortex-m7")
+    fpu: Literal["none", "single", "double"] = Field(description="none, single or double precision")
+    clock_mhz: tuple[Annotated[float, Field(gt=0, allow_inf_nan=False)], ...] = Field(
+        min_length=1, description="clocks of the core that the firmware can set; prices are made at the fastest"
+    )
+    supply: Supply = Field(description="what the energy model must hold for: volts on the MCU's rail, regulator mode")
+    regions: tuple[Region, ...] = Field(
+        description="memories, in whole pages of 4096 bytes; kind is flash, sram, itcm or dtcm"
+    )
+    code_region: str = Field(description="the region that code and weights lie in")
+    data_region: str = Field(description="the region that arena, statics and stack lie in")
+    fetch_stall_factor: StallFactor = Field(
+        description="how much longer programs take than on memories that never make the core wait, and why"
+    )
+    fetch_stall_factor_in: dict[str, StallFactor] = Field(
+        default={}, description="the same, by region, for code that lies elsewhere than in code_region"
+    )
+    auto_placement: Preferences = Field(default=Preferences(), description="where `placement: auto` may move parts")
+    memory_geometry: MemoryGeometry | None = Field(
+        default=None,
+        description="lines and caches between core and memories, by which the emulator counts their events",
+    )
     reserved_flash_bytes: int = Field(default=0, ge=0, description="bytes at the start of flash kept by a bootloader")
     reserved_ram_bytes: int = Field(default=0, ge=0, description="bytes at the start of RAM kept by the vendor")
-    uart: str
-    peripherals: dict[str, Peripheral]
-    firmware_board: str
-    sources: Sources
+    uart: str = Field(description="the peripheral that carries the measuring protocol")
+    peripherals: dict[str, Peripheral] = Field(
+        description="what the firmware touches: register model, place, and registers that do not read as zero"
+    )
+    firmware_board: str = Field(
+        description="folder of the board's start-up code, beside this file or among firmware/boards of CREST"
+    )
+    sources: Sources = Field(description="where these facts come from: document and page, header, published figure")
 
     _folder: Path | None = PrivateAttr(default=None)
 
@@ -102,18 +185,52 @@ class Target(Frozen):
         """Where the target's file lies, for a target of the user's; None for one that ships."""
         return self._folder
 
+    @property
+    def board_folders(self) -> tuple[Path, ...]:
+        """Folders of C sources: that of ``firmware_board``, then those around it, which hold what its family shares.
+
+        It is looked for beside a target of the user's, then among those that ship.
+
+        Raises:
+            AssetError: there is no such folder.
+        """
+        shipped = asset_path("firmware", "boards")
+        roots = [shipped] if self._folder is None else [self._folder, shipped]
+        for root in roots:
+            folder = root / self.firmware_board
+            if folder.is_dir():
+                return (folder, *(parent for parent in folder.parents if root in parent.parents))
+        places = " nor ".join(str(root / self.firmware_board) for root in roots)
+        raise AssetError(
+            f"target {self.name}: firmware_board: there is no folder {places}",
+            hint=f"`crest target new {self.name} --from {target_names()[0]}` starts one",
+        )
+
     @model_validator(mode="after")
     def _consistent(self) -> Target:
+        problems = [*_overlaps(self.regions, self.peripherals), *_repeated(region.name for region in self.regions)]
+        if problems:
+            raise ValueError("; ".join(problems))
         for name, reserved in (
             (self.code_region, self.reserved_flash_bytes),
             (self.data_region, self.reserved_ram_bytes),
         ):
             if reserved >= self.region(name).size_bytes:
                 raise ValueError(f"region {name!r} is smaller than what is reserved of it")
+        preferred = (*self.auto_placement.code, *self.auto_placement.weights, *self.auto_placement.arena)
+        for name in (*preferred, *self.fetch_stall_factor_in):
+            self.region(name)
+        for name in self.auto_placement.code:
+            if name not in (self.code_region, *self.fetch_stall_factor_in):
+                raise ValueError(f"auto_placement: code: fetch_stall_factor_in says nothing of {name}")
+        for name in self.auto_placement.arena:
+            if self.region(name).kind == "flash":
+                raise ValueError(f"auto_placement: arena: {name} is flash, and activations are written")
+        if self.memory_geometry is not None:
+            for name in self.memory_geometry.cached_regions:
+                self.region(name)
         if self.fpu not in _FPUS[self.core]:
             raise ValueError(f"a {self.core} has no FPU {self.fpu!r} (one of {', '.join(_FPUS[self.core])})")
-        if not asset_path("firmware", "boards").joinpath(self.firmware_board).is_dir():
-            raise ValueError(f"firmware_board: there is no folder firmware/boards/{self.firmware_board}")
         if self.uart not in self.peripherals:
             raise ValueError(f"uart {self.uart!r} is not among the peripherals")
         return self
@@ -135,15 +252,40 @@ class Target(Frozen):
         """Where arena, statics and stack lie."""
         return self.region(self.data_region)
 
+    def origin(self, name: str) -> int:
+        """First address of a region that is not reserved by the vendor."""
+        reserved = {self.code_region: self.reserved_flash_bytes, self.data_region: self.reserved_ram_bytes}
+        return self.region(name).base + reserved.get(name, 0)
+
+    def available_bytes(self, name: str) -> int:
+        """Bytes of a region that are not reserved by the vendor."""
+        return self.region(name).end - self.origin(name)
+
     @property
     def flash_available_bytes(self) -> int:
         """Flash left beside what the vendor's bootloader reserves."""
-        return self.flash.size_bytes - self.reserved_flash_bytes
+        return self.available_bytes(self.code_region)
 
     @property
     def ram_available_bytes(self) -> int:
-        """RAM left beside what the vendor reserves."""
-        return self.ram.size_bytes - self.reserved_ram_bytes
+        """RAM for statics and stack left beside what the vendor reserves."""
+        return self.available_bytes(self.data_region)
+
+
+def _overlaps(regions: tuple[Region, ...], peripherals: dict[str, Peripheral]) -> Iterator[str]:
+    """What lies where something else lies, by name and address."""
+    spans = [(region.base, region.end, f"region {region.name!r}") for region in regions]
+    spans += [(p.base, p.base + p.size_bytes, f"peripheral {name!r}") for name, p in peripherals.items()]
+    reach, owner = 0, ""
+    for base, end, name in sorted(spans):
+        if base < reach:
+            yield f"{name} at {base:#010x} lies inside {owner}, which reaches to {reach:#010x}"
+        if end > reach:
+            reach, owner = end, name
+
+
+def _repeated(names: Iterable[str]) -> Iterator[str]:
+    return (f"there are {count} regions named {name!r}" for name, count in Counter(names).items() if count > 1)
 
 
 def target_names() -> list[str]:
@@ -151,18 +293,14 @@ def target_names() -> list[str]:
     return sorted(path.stem for path in asset_path("emulation", "targets").glob("*.yaml"))
 
 
-def load_target(name_or_path: str) -> Target:
-    """Read a target by name, or from a YAML file of the user's.
+def target_path(name_or_path: str) -> Path:
+    """The YAML file of a target that ships, by name, or of one of the user's.
 
     Raises:
         StudyError: no target of that name; the hint lists those that exist.
-        AssetError: the file is malformed.
     """
-    path = Path(name_or_path)
-    if path.suffix == ".yaml":
-        target = validate(load_yaml(path, AssetError), Target, str(path), AssetError)
-        target._folder = path.resolve().parent
-        return target
+    if _is_file(name_or_path):
+        return Path(name_or_path)
     names = target_names()
     if name_or_path not in names:
         close = difflib.get_close_matches(name_or_path, names, n=1)
@@ -170,5 +308,23 @@ def load_target(name_or_path: str) -> Target:
             f"unknown target {name_or_path!r}" + (f"; did you mean {close[0]!r}?" if close else ""),
             hint=f"targets: {', '.join(names)}; or give the path of a .yaml",
         )
-    path = asset_path("emulation", "targets", f"{name_or_path}.yaml")
-    return validate(load_yaml(path, AssetError), Target, str(path), AssetError)
+    return asset_path("emulation", "targets", f"{name_or_path}.yaml")
+
+
+def load_target(name_or_path: str) -> Target:
+    """Read a target by name, or from a YAML file of the user's.
+
+    Raises:
+        StudyError: no target of that name; the hint lists those that exist.
+        AssetError: the file is malformed, or its firmware_board does not exist.
+    """
+    path = target_path(name_or_path)
+    target = validate(load_yaml(path, AssetError), Target, str(path), AssetError)
+    if _is_file(name_or_path):
+        target._folder = path.resolve().parent
+    _ = target.board_folders  # that it exists should be known before anything is built
+    return target
+
+
+def _is_file(name_or_path: str) -> bool:
+    return Path(name_or_path).suffix == ".yaml"

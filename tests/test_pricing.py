@@ -8,6 +8,8 @@ import pytest
 from crest.backends.emulated import EmulatedBackend
 from crest.compiler.importer import import_tflite
 from crest.compiler.toolchain import CompilerChoice
+from crest.errors import AssetError
+from crest.placement import Placement
 from crest.pricing import BuildOptions, Conditions, Pricing, Reserve
 from crest.schedule import Continuous
 from crest.targets import load_target
@@ -17,8 +19,8 @@ from tests.models_small import residual_model
 TARGET = load_target("nano33ble")
 
 
-def pricing(**options):
-    conditions = Conditions(TARGET, Continuous(), Reserve(), max(TARGET.clock_mhz))
+def pricing(target=TARGET, **options):
+    conditions = Conditions(target, Continuous(), Reserve(), max(target.clock_mhz))
     return Pricing(conditions, EmulatedBackend(), BuildOptions(**options), use_cache=False)
 
 
@@ -63,4 +65,44 @@ def test_plain_lowering_runs_what_was_exported():
 
 def test_the_key_of_a_price_tells_builds_apart():
     choices = [{}, {"lowering": "plain"}, {"compiler": CompilerChoice("zig", ("-O3",))}]
-    assert len({pricing(**choice).key("the same graph") for choice in choices}) == 3
+    choices += [{"placement": Placement(weights="ram")}, {"placement": Placement(weights="auto")}]
+    assert len({pricing(**choice).key("the same graph") for choice in choices}) == len(choices)
+
+
+def test_a_price_names_where_the_parts_lie():
+    graph = import_tflite(residual_model())
+    placed = pricing(placement=Placement(weights="ram"))
+    measurement, plain = (road.price(road.run(road.build(graph))) for road in (placed, pricing()))
+    assert measurement.placement == "code flash, weights ram, arena ram"
+    assert plain.placement == "code flash, weights flash, arena ram"
+    assert measurement.memory.ram_bytes > plain.memory.ram_bytes
+
+
+def test_code_elsewhere_has_the_cycles_and_the_energy_that_are_known_of_it_there():
+    graph = import_tflite(residual_model())
+    with pytest.raises(AssetError, match="nothing is known of the cycles of code in ram"):
+        pricing(placement=Placement(code="ram"))
+    factor = TARGET.fetch_stall_factor.model_copy(update={"value": 1.0, "low": 1.0})
+    board = TARGET.model_copy(update={"fetch_stall_factor_in": {"ram": factor}})
+    known = pricing(board, placement=Placement(code="ram"))
+    execution = known.run(known.build(graph))
+    measurement, there = known.price(execution), pricing().price(execution.model_copy(update={"code_region": "flash"}))
+    assert measurement.cycles.value == pytest.approx(there.cycles.value / TARGET.fetch_stall_factor.value)
+    assert measurement.energy_per_inference_uj.reason == "the energy model of nano33ble does not know code in ram"
+    assert there.energy_per_inference_uj.value
+
+
+def test_a_board_without_an_energy_model_has_every_other_price():
+    graph = import_tflite(residual_model())
+    bare = pricing(TARGET.model_copy(update={"name": "bare"}))
+    measurement, known = (road.price(road.run(road.build(graph))) for road in (bare, pricing()))
+    assert measurement.energy_model == "none"
+    for name in ("energy_per_inference_uj", "energy_per_window_uj", "average_power_uw"):
+        estimate = getattr(measurement, name)
+        assert (estimate.value, estimate.reason) == (None, "no energy model")
+    assert (measurement.latency_ms, measurement.memory) == (known.latency_ms, known.memory)
+    assert set(known.metrics()) - set(measurement.metrics()) == {
+        "energy_per_inference_uj",
+        "energy_per_window_uj",
+        "average_power_uw",
+    }

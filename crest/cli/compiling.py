@@ -15,6 +15,7 @@ from crest.cli.options import (
     LoweringChoice,
     LoweringOption,
     Model,
+    PlacementOption,
     TargetOption,
     build_options,
     read_model,
@@ -39,6 +40,7 @@ def compile_model(
     toolchain: CompilerOption = "zig",
     cflags: FlagsOption = "",
     lowering: LoweringChoice = LoweringOption.optimized,
+    placement: PlacementOption = "",
 ) -> None:
     """Turn a .tflite into a self-contained C project.
 
@@ -46,7 +48,7 @@ def compile_model(
     """
     board = load_target(target)
     conditions = Conditions(board, Continuous(), Reserve(), max(board.clock_mhz))
-    pricing = Pricing(conditions, EmulatedBackend(), build_options(toolchain, cflags, lowering))
+    pricing = Pricing(conditions, EmulatedBackend(), build_options(toolchain, cflags, lowering, placement))
     program = pricing.build(read_model(model))
     try:
         write_c_project(program, pricing.toolchain, output)

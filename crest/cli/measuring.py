@@ -16,18 +16,19 @@ from crest.cli.options import (
     LoweringChoice,
     LoweringOption,
     Model,
+    PlacementOption,
     TargetOption,
     build_options,
     read_model,
 )
-from crest.energy import load_energy_model
+from crest.energy import load_energy_model, load_power
 from crest.errors import AssetError
 from crest.measurement import Measurement
 from crest.pricing import Conditions, Pricing, Reserve
 from crest.report import measurement_table
 from crest.report.format import format_estimate
 from crest.schedule import Cadenced, Continuous, Schedule, battery_life_h, characterise
-from crest.targets import Target, load_target
+from crest.targets import load_target
 
 
 class ScheduleOption(StrEnum):
@@ -60,6 +61,7 @@ def measure(
     toolchain: CompilerOption = "zig",
     cflags: FlagsOption = "",
     lowering: LoweringChoice = LoweringOption.optimized,
+    placement: PlacementOption = "",
     engine: Annotated[str, typer.Option(help="Emulator that runs the firmware.")] = "unicorn",
     battery_mah: Annotated[float, typer.Option(min=0.001, help="Battery for the battery life.")] = 220.0,
     reserve_ram_bytes: Annotated[int, typer.Option(min=0, help="RAM kept for the application.")] = 0,
@@ -77,24 +79,29 @@ def measure(
         when = Cadenced(period_ms=period_ms, sleep="deep_sleep" if sleep is SleepOption.deep else "sleep")
     reserve = Reserve(ram_bytes=reserve_ram_bytes, flash_bytes=reserve_flash_bytes)
     conditions = Conditions(board, when, reserve, max(board.clock_mhz))
-    pricing = Pricing(conditions, EmulatedBackend(engine), build_options(toolchain, cflags, lowering))
-    measurement = pricing.price(pricing.run(pricing.build(graph)))
+    pricing = Pricing(conditions, EmulatedBackend(engine), build_options(toolchain, cflags, lowering, placement))
+    execution = pricing.run(pricing.build(graph))
+    measurement = pricing.price(execution)
     if json_file is not None:
         write_output(json_file, measurement.model_dump_json(indent=2) + "\n")
-    results.print(measurement_table(measurement, _extra_rows(measurement, board, when, battery_mah)))
+    results.print(
+        measurement_table(measurement, _extra_rows(measurement, pricing.conditions, execution.code_region, battery_mah))
+    )
 
 
-def _extra_rows(measurement: Measurement, board: Target, when: Schedule, battery_mah: float) -> list[tuple[str, str]]:
+def _extra_rows(
+    measurement: Measurement, conditions: Conditions, code_region: str, battery_mah: float
+) -> list[tuple[str, str]]:
     """Battery life, and the energy inside the other measuring boundary where a model of it exists."""
-    volt = load_energy_model(board).conditions.volt
+    board, clock_mhz = conditions.target, conditions.clock_mhz
+    volt = load_power(board, clock_mhz).states.volt
     life_h = battery_life_h(measurement.average_power_uw, battery_mah, volt)
     rows = [(f"battery life, {battery_mah:g} mAh", format_estimate("battery_life_h", life_h))]
     try:
-        whole = load_energy_model(board, "whole_board")
+        states = load_energy_model(board, "whole_board").states(clock_mhz, code_region)
     except AssetError:
         return rows
-    states = whole.states(measurement.clock_mhz, board.code_region)
-    costs = characterise(measurement.latency_ms, states, when)
+    costs = characterise(measurement.latency_ms, states, conditions.schedule)
     rows.append(
         ("energy per inference, whole board", format_estimate("energy_per_inference_uj", costs.energy_per_inference_uj))
     )

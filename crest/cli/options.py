@@ -13,6 +13,7 @@ from crest.compiler.graph import Graph
 from crest.compiler.importer import import_tflite
 from crest.compiler.toolchain import CompilerChoice
 from crest.errors import ModelError
+from crest.placement import AS_TARGET, AUTO, PARTS, Placement, uniform
 from crest.pricing import BuildOptions
 
 Model = Annotated[Path, typer.Argument(help="A .tflite file.", show_default=False)]
@@ -42,13 +43,39 @@ LoweringChoice = Annotated[
 ]
 
 
-def build_options(toolchain: str, cflags: str, lowering: LoweringOption) -> BuildOptions:
-    """What the three options say."""
+PlacementOption = Annotated[
+    str,
+    typer.Option(
+        "--placement",
+        help="Where code, weights and arena lie: auto, or a memory region for each: code=itcm,weights=auto,arena=dtcm. "
+        "By default where the board keeps them.",
+        show_default=False,
+    ),
+]
+
+
+def build_options(toolchain: str, cflags: str, lowering: LoweringOption, placement: str) -> BuildOptions:
+    """What the four options say."""
     try:
         flags = tuple(shlex.split(cflags))
     except ValueError as exc:
         raise typer.BadParameter(f"{cflags!r}: {exc}", param_hint="--cflags") from exc
-    return BuildOptions(CompilerChoice(toolchain, flags), lowering.value)
+    return BuildOptions(CompilerChoice(toolchain, flags), lowering.value, _placement(placement))
+
+
+def _placement(text: str) -> Placement:
+    if text in ("", AUTO):
+        return uniform(AUTO) if text else AS_TARGET
+    chosen: dict[str, str] = {}
+    for item in text.split(","):
+        part, _, region = (word.strip() for word in item.partition("="))
+        if part not in PARTS or not region or part in chosen:
+            raise typer.BadParameter(
+                f"{item!r}: write {AUTO}, or a memory region for each of {', '.join(PARTS)}: code=itcm,arena=dtcm",
+                param_hint="--placement",
+            )
+        chosen[part] = region
+    return Placement(**chosen)
 
 
 def read_model(path: Path) -> Graph:

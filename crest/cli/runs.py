@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from crest.cli.console import results
-from crest.energy import load_energy_model
+from crest.energy import load_power
 from crest.errors import StudyError
 from crest.ledger import MemberRecord, TrialRecord, read_run
 from crest.report import front_table, measurement_table, write_report
@@ -73,7 +73,8 @@ def reprice_run(
 def _write(run: Path) -> None:
     header, records = read_run(run)
     study = parse_study(header.study, source=str(run), folder=Path(header.study_folder))
-    volt = load_energy_model(load_target(study.target)).conditions.volt
-    files = write_report(run, records, supply_volt=volt)
+    target = load_target(study.target)
+    power = load_power(target, max(target.clock_mhz))
+    files = write_report(run, records, supply_volt=power.states.volt)
     results.print(front_table(records))
     results.print("\n".join(str(path) for path in files.values()), highlight=False, markup=False, soft_wrap=True)

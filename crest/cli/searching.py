@@ -10,7 +10,6 @@ import typer
 
 from crest.cli.console import errors, results
 from crest.cli.display import SearchDisplay
-from crest.energy import load_energy_model
 from crest.ledger import read_run
 from crest.report import front_table, write_report
 from crest.study import Study, load_study, parse_study
@@ -68,7 +67,7 @@ def _run(study: Study, folder: Path) -> None:
         errors.print(f"interrupted; nothing recorded is lost: crest resume {folder}", markup=False)
         raise typer.Exit(130) from None
     _, records = read_run(folder)
-    files = write_report(folder, records, supply_volt=load_energy_model(setup.target).conditions.volt)
+    files = write_report(folder, records, supply_volt=setup.power.states.volt)
     results.print(front_table(records))
     where = f"run folder: {folder}; open {files['report.html']}"
     results.print(where, highlight=False, markup=False, soft_wrap=True)

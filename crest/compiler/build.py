@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import io
 import tempfile
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -15,21 +14,23 @@ import numpy as np
 from elftools.elf.elffile import ELFFile
 
 from crest.assets import asset_path
-from crest.compiler import linker
 from crest.compiler.cost import Cost, core_cost
 from crest.compiler.emit import Sources, emit
 from crest.compiler.graph import INTEGER_RANGES, Graph
 from crest.compiler.host import HostModel
 from crest.compiler.kernel_call import KernelCall
+from crest.compiler.layout import Layout, auto_layout, fixed_layout
+from crest.compiler.linker import linker_script
 from crest.compiler.lowering import lower
 from crest.compiler.memory import ArenaPlan, plan_arena
+from crest.compiler.memory_report import code_bytes, report_memory
 from crest.compiler.ordering import lag_bytes, reorder, scratch_bytes
 from crest.compiler.passes import PassRecord, PassSet, run_passes
 from crest.compiler.program import GoldenPair, Program, ProgramLayer
-from crest.compiler.stack import stack_bound_bytes
 from crest.compiler.toolchain import MEASURE, Toolchain
 from crest.errors import CapacityError
 from crest.measurement import MemoryReport
+from crest.placement import AS_TARGET, Placement
 from crest.targets import CoreName, Target
 
 GOLDEN_PAIRS = 4
@@ -76,15 +77,26 @@ def lower_graph(
     return Lowered(imported, graph, removed, calls, arena, model_id)
 
 
-def check_static_fit(lowered: Lowered, target: Target, extra_flash_bytes: int, extra_ram_bytes: int) -> None:
+def check_static_fit(
+    lowered: Lowered,
+    target: Target,
+    extra_flash_bytes: int,
+    extra_ram_bytes: int,
+    placement: Placement = AS_TARGET,
+) -> None:
     """Refuse what cannot fit before a compiler is called: weights, arena, buffers and reserve alone.
 
     Raises:
         CapacityError: they are larger than the target's memories.
     """
     weights = sum(call.weight_bytes for call in lowered.calls if call is not None) + extra_flash_bytes
-    ram = lowered.arena.size_bytes + extra_ram_bytes
     _check("flash", weights, target.flash_available_bytes, target.name, "weights and reserve alone need")
+    arena_region = fixed_layout(placement, target, lowered.calls).arena
+    arena = lowered.arena.size_bytes
+    if arena_region != target.data_region:
+        _check(arena_region, arena, target.available_bytes(arena_region), target.name, "the arena alone needs")
+        arena = 0
+    ram = arena + extra_ram_bytes
     _check("RAM", ram, target.ram_available_bytes, target.name, "arena, buffers and reserve alone need")
 
 
@@ -94,13 +106,21 @@ def check_fit(memory: MemoryReport, target: Target) -> None:
     Raises:
         CapacityError: it is larger than the target's memories.
     """
-    flash = memory.flash_total_bytes + memory.flash_reserve_bytes
-    ram = memory.ram_total_bytes + memory.ram_reserve_bytes + memory.workload_ram_bytes
+    used = {use.region: use.used_bytes for use in memory.regions}
+    flash = used[target.code_region] + memory.flash_reserve_bytes
+    ram = used[target.data_region] + memory.ram_reserve_bytes + memory.workload_ram_bytes
     _check("flash", flash, target.flash_available_bytes, target.name, "model, reserve and measuring harness need")
     _check("RAM", ram, target.ram_available_bytes, target.name, "model, stack, reserve and measuring harness need")
 
 
-def build_program(lowered: Lowered, target: Target, toolchain: Toolchain, seed: int = 0) -> Program:
+def build_program(
+    lowered: Lowered,
+    target: Target,
+    toolchain: Toolchain,
+    seed: int = 0,
+    placement: Placement = AS_TARGET,
+    reserved_ram_bytes: int = 0,
+) -> Program:
     """Compile a lowered graph to measuring firmware.
 
     Args:
@@ -108,12 +128,22 @@ def build_program(lowered: Lowered, target: Target, toolchain: Toolchain, seed: 
         target: the board.
         toolchain: the compiler, set up for the target.
         seed: of the random golden inputs.
+        placement: where code, weights and arena lie.
+        reserved_ram_bytes: what the application keeps of the data region; ``auto`` leaves it alone.
 
     Raises:
         CapacityError: the linker found no room.
+        StudyError: the placement names what the target does not have.
         ToolchainError: the compiler failed.
     """
-    elf = _build_elf(lowered, target, toolchain)
+    layout = fixed_layout(placement, target, lowered.calls)
+    elf, memory = _build(lowered, target, toolchain, layout)
+    if placement.has_auto:
+        code = code_bytes(ELFFile(io.BytesIO(elf)))
+        chosen = auto_layout(placement, target, lowered.graph, lowered.calls, layout, memory, code, reserved_ram_bytes)
+        if chosen != layout:
+            layout = chosen
+            elf, memory = _build(lowered, target, toolchain, layout)
     return Program(
         name=lowered.imported.name,
         target=target,
@@ -126,7 +156,8 @@ def build_program(lowered: Lowered, target: Target, toolchain: Toolchain, seed: 
         removed=lowered.removed,
         layers=_layers(lowered),
         arena=lowered.arena,
-        memory=_memory_report(elf, lowered),
+        layout=layout,
+        memory=memory,
         golden=_golden_pairs(lowered, seed),
         sources=lowered.sources,
     )
@@ -159,49 +190,29 @@ def _check(what: str, needed: int, available: int, target: str, words: str) -> N
         )
 
 
-def _build_elf(lowered: Lowered, target: Target, toolchain: Toolchain) -> bytes:
+def _build(lowered: Lowered, target: Target, toolchain: Toolchain, layout: Layout) -> tuple[bytes, MemoryReport]:
+    elf = _build_elf(lowered, target, toolchain, layout)
+    bound = lowered.arena.lower_bound_bytes
+    return elf, report_memory(ELFFile(io.BytesIO(elf)), target, layout, lowered.calls, bound)
+
+
+def _build_elf(lowered: Lowered, target: Target, toolchain: Toolchain, layout: Layout) -> bytes:
     firmware = asset_path("firmware")
-    kernels, runtime, board = firmware / "nn", firmware / "runtime", firmware / "boards" / target.firmware_board
+    kernels, runtime = firmware / "nn", firmware / "runtime"
     objects = [toolchain.compile_cached(path, [kernels]) for path in sorted(kernels.glob("*.c"))]
-    for path in sorted([*runtime.glob("*.c"), *board.glob("*.c")]):
-        objects.append(toolchain.compile_cached(path, [runtime, kernels]))
+    folders = [runtime, *target.board_folders]
+    for path in sorted(source for folder in folders for source in folder.glob("*.c")):
+        objects.append(toolchain.compile_cached(path, [*folders, kernels]))
     with tempfile.TemporaryDirectory(prefix="crest-build-") as scratch:
         folder = Path(scratch)
         sources = lowered.sources.write(folder)
         script = folder / "target.ld"
         names = [*(path.name for path in objects), *(f"{path.stem}.o" for path in sources)]
         harness = [name for name in names if name.startswith("harness_")]
-        script.write_text(linker.linker_script(target, harness), encoding="utf-8")
+        script.write_text(linker_script(target, layout, harness), encoding="utf-8")
         include = [folder, kernels, runtime]
         toolchain.build(sources, objects, folder / "firmware.elf", include, MEASURE, script)
         return (folder / "firmware.elf").read_bytes()
-
-
-def _memory_report(elf: bytes, lowered: Lowered) -> MemoryReport:
-    file = ELFFile(io.BytesIO(elf))
-    sizes = {section.name: int(section["sh_size"]) for section in file.iter_sections()}
-
-    def total(names: Sequence[str]) -> int:
-        return sum(sizes.get(name, 0) for name in names)
-
-    weights = sum(call.weight_bytes for call in lowered.calls if call is not None)
-    shipped_flash = total(linker.SHIPPED_FLASH)
-    static_ram = total(linker.SHIPPED_RAM)
-    harness_flash, harness_ram = total(linker.HARNESS_FLASH), total(linker.HARNESS_RAM)
-    arena = sizes.get(linker.ARENA, 0)
-    stack = stack_bound_bytes(file, "model_run")
-    return MemoryReport(
-        weights_bytes=weights,
-        code_bytes=shipped_flash - weights,
-        flash_harness_bytes=harness_flash,
-        flash_total_bytes=shipped_flash + harness_flash,
-        arena_bytes=arena,
-        arena_lower_bound_bytes=lowered.arena.lower_bound_bytes,
-        static_ram_bytes=static_ram,
-        stack_bytes=stack,
-        ram_harness_bytes=harness_ram,
-        ram_total_bytes=arena + static_ram + harness_ram + stack_bound_bytes(file, "Reset_Handler"),
-    )
 
 
 def _golden_pairs(lowered: Lowered, seed: int) -> tuple[GoldenPair, ...]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from crest.compiler.graph import Graph, Operator
-from crest.compiler.placement import SEARCH_NODES, Block, Overlap, lower_bound_bytes, place
+from crest.compiler.offsets import SEARCH_NODES, Block, Overlap, lower_bound_bytes, place
 
 # Kernels that read element i of their operands for the last time before they write element i of the result.
 _IN_PLACE: Final = frozenset(

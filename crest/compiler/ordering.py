@@ -10,7 +10,7 @@ from typing import Final
 from crest.compiler.graph import Graph, Operator
 from crest.compiler.kernel_call import KernelCall
 from crest.compiler.memory import in_place_roots, lagging_root, plan_arena, view_roots
-from crest.compiler.placement import Block, aligned, saved_bytes
+from crest.compiler.offsets import Block, aligned, saved_bytes
 
 SEARCH_STEPS: Final = 200_000
 """Operators that the search looks at before it gives up: all of them for each set of executed ones."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from crest.compiler.emit import Sources
 from crest.compiler.graph import Graph
+from crest.compiler.layout import Layout
 from crest.compiler.memory import ArenaPlan
 from crest.compiler.passes import PassRecord
 from crest.frozen import Frozen
@@ -51,6 +52,7 @@ class Program:
     removed: tuple[PassRecord, ...]
     layers: tuple[ProgramLayer, ...]
     arena: ArenaPlan
+    layout: Layout
     memory: MemoryReport
     golden: tuple[GoldenPair, ...]
     sources: Sources

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from crest.assets import asset_path
 from crest.compiler.arena_plot import arena_svg
+from crest.compiler.linker import input_sections
 from crest.compiler.program import Program
 from crest.compiler.toolchain import Toolchain
 
@@ -48,8 +49,13 @@ path.
 | other static RAM | {static} |
 | stack of `model_run` | {stack} |
 
-Built for {target} with {toolchain}. The arena is the array `model_arena`; place its section `.bss.model_arena` where
-you like.
+Built for {target} with {toolchain}. The arena is the array `model_arena`, in a section of its own, `.bss.model_arena`.
+
+The price was made with these places; in your linker script they are up to you:
+
+| part | region | input sections |
+|---|---|---|
+{places}
 
 ![Which tensor lies where in the arena, operator by operator](arena.svg)
 """
@@ -70,6 +76,8 @@ def write_c_project(program: Program, toolchain: Toolchain, folder: Path) -> Non
         portable_flags=" ".join(map(_cmake_argument, portable)),
     )
     (folder / "CMakeLists.txt").write_text(cmake, encoding="utf-8")
+    rows = input_sections(program.target, program.layout)
+    places = "\n".join(f"| {part} | {region} | `{sections}` |" for part, region, sections in rows)
     memory = program.memory
     readme = _README.format(
         name=program.name,
@@ -81,6 +89,7 @@ def write_c_project(program: Program, toolchain: Toolchain, folder: Path) -> Non
         bound=memory.arena_lower_bound_bytes,
         static=memory.static_ram_bytes,
         stack=memory.stack_bytes,
+        places=places,
     )
     (folder / "arena.svg").write_text(arena_svg(program.arena, program.graph), encoding="utf-8")
     (folder / "README.md").write_text(readme, encoding="utf-8")

@@ -7,7 +7,7 @@ and recursion are refused, not guessed.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any, Final
 
@@ -19,6 +19,9 @@ from crest.errors import ToolchainError
 _NOP: Final = b"\x00\xbf"
 _CONSTANT_FRAME: Final = re.compile(r"sp(?:, sp)?, #(0x[0-9a-f]+|\d+)$")
 _STORE_BELOW: Final = re.compile(r"\[sp, #-(0x[0-9a-f]+|\d+)\]!")
+# What linkers put between a branch and a function beyond its reach.
+_VENEER: Final = re.compile(r"__Thumb[vV]\w*?Thunk_(?P<lld>\w+)|__(?P<gnu>\w+)_veneer")
+_VENEER_FRAME_BYTES: Final = 8
 _BRANCH: Final = re.compile(r"(bl?(eq|ne|hs|cs|lo|cc|mi|pl|vs|vc|hi|ls|ge|lt|gt|le)?|blx|cbn?z)$")
 
 
@@ -28,8 +31,9 @@ def stack_bound_bytes(elf: ELFFile, function: str) -> int:
     Raises:
         ToolchainError: recursion or an indirect call, for which there is no bound.
     """
-    functions = _functions(elf)
-    by_name = {name: address for address, (name, _) in functions.items()}
+    symbols = [symbol for symbol in elf.get_section_by_name(".symtab").iter_symbols() if _in_section(symbol)]
+    functions = _functions(elf, symbols)
+    by_name = {s.name: s["st_value"] & ~1 for s in symbols if s["st_info"]["type"] == "STT_FUNC"}
     depth: dict[int, int] = {}
     active: set[int] = set()
 
@@ -39,7 +43,7 @@ def stack_bound_bytes(elf: ELFFile, function: str) -> int:
         if address in active:
             raise ToolchainError(f"no stack bound: {functions[address][0]} calls itself")
         active.add(address)
-        frame, callees = _frame_and_callees(functions[address][1], address, functions)
+        frame, callees = _frame_and_callees(functions[address][1], address, functions, by_name)
         depth[address] = frame + max((walk(callee) for callee in callees), default=0)
         active.discard(address)
         return depth[address]
@@ -47,9 +51,8 @@ def stack_bound_bytes(elf: ELFFile, function: str) -> int:
     return walk(by_name[function])
 
 
-def _functions(elf: ELFFile) -> dict[int, tuple[str, bytes]]:
+def _functions(elf: ELFFile, symbols: Sequence[Any]) -> dict[int, tuple[str, bytes]]:
     """Code of every function symbol by address; literal pools and jump tables are blanked out."""
-    symbols = [symbol for symbol in elf.get_section_by_name(".symtab").iter_symbols() if _in_section(symbol)]
     found: dict[int, tuple[str, bytes]] = {}
     for symbol in symbols:
         address, size = symbol["st_value"] & ~1, symbol["st_size"]
@@ -81,11 +84,16 @@ def _disassembler() -> Any:
     return capstone.Cs(capstone.CS_ARCH_ARM, capstone.CS_MODE_THUMB | capstone.CS_MODE_MCLASS)
 
 
-def _frame_and_callees(code: bytes, address: int, functions: Mapping[int, tuple[str, bytes]]) -> tuple[int, set[int]]:
+def _frame_and_callees(
+    code: bytes, address: int, functions: Mapping[int, tuple[str, bytes]], by_name: Mapping[str, int]
+) -> tuple[int, set[int]]:
     """Bytes that a function pushes or reserves, each instruction counted once, and the functions it branches to."""
     name = functions[address][0]
     frame = 0
     callees: set[int] = set()
+    if veneer := _VENEER.fullmatch(name):
+        # It goes through a register; a push that its own pop takes back is all that it may need.
+        return _VENEER_FRAME_BYTES, {by_name[veneer["lld"] or veneer["gnu"]]}
     for instruction in _disassembler().disasm(code, address):
         mnemonic, operands = instruction.mnemonic.split(".")[0], instruction.op_str
         frame += _reserved_bytes(mnemonic, operands, name)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Final
 
 from crest.emulators.devices import AccessFaultError, Device, Host, Uart, plain_registers
+from crest.emulators.pl011 import pl011
 from crest.emulators.ppb import PPB_BASE, PPB_SIZE_BYTES, PrivatePeripherals
+from crest.emulators.stm32_usart import STM32_USARTS
 from crest.emulators.uarte import nordic_uarte
 from crest.errors import AssetError
 from crest.targets import Peripheral, Target
@@ -16,8 +17,10 @@ from crest.targets import Peripheral, Target
 PAGE_BYTES: Final = 0x1000
 
 MODELS: Final[dict[str, Callable[[str, Peripheral, Host], Device]]] = {
+    "arm-pl011": pl011,
     "nrf-uarte": nordic_uarte,
     "registers": plain_registers,
+    **STM32_USARTS,
 }
 
 
@@ -40,7 +43,7 @@ class Bus:
         stubs: devices that win over those of the target; the first of several wins.
 
     Raises:
-        AssetError: an unknown register model, peripherals that overlap, or a UART that is none.
+        AssetError: an unknown register model, or a UART that is none.
     """
 
     def __init__(self, target: Target, host: Host, stubs: Sequence[Slot] = ()) -> None:
@@ -48,10 +51,6 @@ class Bus:
             Slot(name, p.base, p.base + p.size_bytes, _model(target, name, p)(name, p, host))
             for name, p in target.peripherals.items()
         ]
-        slots.sort(key=lambda slot: slot.begin)
-        for first, second in pairwise(slots):
-            if first.end > second.begin:
-                raise AssetError(f"target {target.name}: peripherals {first.name} and {second.name} overlap")
         self._own = [*stubs, *slots]
         self._ppb = Slot("ppb", PPB_BASE, PPB_BASE + PPB_SIZE_BYTES, PrivatePeripherals(target.core, host))
         self.uart = self._find_uart(target)

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from crest.emulators.blocks import COLUMN, COUNT_NAMES, Block, load_column
-from crest.emulators.profile import ExecutionProfile, LayerProfile
+from crest.emulators.profile import EVENT_COUNTS, ExecutionProfile, LayerProfile
 
-# An entry of the native table (edge_t).
-EDGE: Final = np.dtype([("addresses", "<u8"), ("sizes", "<u8"), ("count", "<u8")])
+# An entry of a native table (slot_t).
+SLOT: Final = np.dtype([("key", "<u8"), ("sizes", "<u8"), ("count", "<u8")])
 
 BlockAt = Callable[[int, int], Block]
 Counts = NDArray[np.int64]
@@ -22,7 +22,7 @@ def fold_edges(table: NDArray[np.void], block_at: BlockAt) -> dict[int, dict[str
     """Sum a table of edges by row (0: overhead, i + 1: layer i).
 
     Args:
-        table: edges [n] of dtype ``EDGE``; free slots have count 0.
+        table: edges [n] of dtype ``SLOT``; free slots have count 0.
         block_at: analysis of the block at (address, size in bytes).
 
     Returns:
@@ -30,11 +30,9 @@ def fold_edges(table: NDArray[np.void], block_at: BlockAt) -> dict[int, dict[str
     """
     used = table[table["count"] > 0]
     sums: dict[int, Counts] = {}
-    for addresses, sizes, count in zip(
-        used["addresses"].tolist(), used["sizes"].tolist(), used["count"].tolist(), strict=True
-    ):
+    for key, sizes, count in zip(used["key"].tolist(), used["sizes"].tolist(), used["count"].tolist(), strict=True):
         row, source_size, size = sizes >> 48, sizes >> 24 & 0xFFFFFF, sizes & 0xFFFFFF
-        source, address = addresses >> 32, addresses & 0xFFFFFFFF
+        source, address = key >> 32, key & 0xFFFFFFFF
         total = sums.setdefault(row, np.zeros(len(COUNT_NAMES), np.int64))
         block = block_at(address, size)
         total += block.counts * count
@@ -72,16 +70,25 @@ def name_accesses(table: NDArray[np.uint64], regions: tuple[str, ...]) -> dict[i
     return named
 
 
-def build_profile(
-    engine: str, core: str, instructions: Mapping[int, dict[str, int]], accesses: Mapping[int, dict[str, int]]
-) -> ExecutionProfile:
-    """Join instruction and access counts by row."""
-    rows = sorted({*instructions, *accesses} - {0})
+def name_events(table: NDArray[np.uint64]) -> dict[int, dict[str, int]]:
+    """Name the events of a native table [rows, ``EVENT_COUNTS``] by row."""
+    names = tuple(EVENT_COUNTS)
+    named: dict[int, dict[str, int]] = {}
+    for row, column in zip(*(axis.tolist() for axis in np.nonzero(table)), strict=True):
+        named.setdefault(row, {})[names[column]] = int(table[row, column])
+    return named
+
+
+def build_profile(engine: str, core: str, parts: Sequence[Mapping[int, dict[str, int]]]) -> ExecutionProfile:
+    """Join counts by row; no two parts count the same."""
+    joined: dict[int, dict[str, int]] = {0: {}}
+    for part in parts:
+        for row, counts in part.items():
+            joined.setdefault(row, {}).update(counts)
+    overhead = joined.pop(0)
     return ExecutionProfile(
         engine=engine,
         core=core,
-        overhead={**instructions.get(0, {}), **accesses.get(0, {})},
-        layers=tuple(
-            LayerProfile(index=row - 1, counts={**instructions.get(row, {}), **accesses.get(row, {})}) for row in rows
-        ),
+        overhead=overhead,
+        layers=tuple(LayerProfile(index=row - 1, counts=joined[row]) for row in sorted(joined)),
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Protocol, runtime_checkable
 
-from crest.targets import Peripheral
+from crest.targets import Follower, Peripheral
 
 
 class AccessFaultError(Exception):
@@ -70,14 +70,34 @@ class Uart(Device, Protocol):
 
 
 class Registers:
-    """Plain storage: reads return what was written last, or the reset value; a task that is written is just stored."""
+    """Storage: reads return what was written last, or the reset value; a task that is written is just stored.
 
-    def __init__(self, initial: Mapping[int, int]) -> None:
+    Args:
+        initial: reset values by offset.
+        follows: by offset, {bit: the bit that follows it}, in the same register or as (offset, bit) in another: a ready
+            flag that follows its enable bit at once, whatever is written to the flag itself.
+        follows_clear: the same for flags that are set while the bit is clear.
+    """
+
+    def __init__(
+        self,
+        initial: Mapping[int, int],
+        follows: Mapping[int, Mapping[int, Follower]] = {},
+        follows_clear: Mapping[int, Mapping[int, Follower]] = {},
+    ) -> None:
         self._words = dict(initial)
+        self._leaders: dict[int, list[tuple[int, int, int, int]]] = {}
+        for inverted, rules in enumerate((follows, follows_clear)):
+            for offset, followers in rules.items():
+                for bit, follower in followers.items():
+                    register, flag = (offset, follower) if isinstance(follower, int) else follower
+                    self._leaders.setdefault(register, []).append((flag, offset, bit, inverted))
 
     def read(self, offset: int, size: int) -> int:
         """Value of a register, or of the part of it that is accessed."""
         word = self._words.get(offset & ~3, 0)
+        for flag, leader, bit, inverted in self._leaders.get(offset & ~3, ()):
+            word = word & ~(1 << flag) | (self._words.get(leader, 0) >> bit & 1 ^ inverted) << flag
         return word >> 8 * (offset & 3) & ((1 << 8 * size) - 1)
 
     def write(self, offset: int, size: int, value: int) -> None:
@@ -89,5 +109,5 @@ class Registers:
 
 
 def plain_registers(_name: str, peripheral: Peripheral, _host: Host) -> Device:
-    """Model ``registers``: storage with the reset values of the target file."""
-    return Registers(peripheral.registers)
+    """Model ``registers``: storage with the reset values and the ready flags of the target file."""
+    return Registers(peripheral.registers, peripheral.follows, peripheral.follows_clear)

@@ -16,13 +16,15 @@ from unicorn.arm_const import UC_ARM_REG_EPSR, UC_ARM_REG_PC, UC_ARM_REG_R0
 from unicorn.unicorn_py3 import unicorn as binding
 
 from crest.emulators.base import LAYERS_MAX
-from crest.emulators.counts import EDGE
-from crest.emulators.native import BANKS, KINDS, REGIONS_MAX, HookState, load_hooks
+from crest.emulators.counts import SLOT
+from crest.emulators.lazy_pc import flag_address
+from crest.emulators.native import BANKS, EVENTS, KINDS, REGIONS_MAX, HookState, NativeCache, Table, load_hooks
 from crest.errors import AssetError, EmulationError
-from crest.targets import Region
+from crest.targets import Cache, MemoryGeometry, Region
 
 _NO_MARK: Final = 1  # an odd address, which no block has
 _CAPACITY_LOG2: Final = 13
+_UNALIGNED_LOG2: Final = 11
 _CAPACITY_LOG2_MAX: Final = 22
 
 
@@ -33,18 +35,26 @@ class Hooks:
         uc: the Unicorn instance; must outlive no longer than this object.
         regions: memory regions to tell data accesses apart; anything else is a peripheral.
         mark_address: entry of the function that marks layers; None when the firmware has none.
+        geometry: of the caches and lines whose events are counted with data accesses; None: no events.
 
     Raises:
         AssetError: more regions than the hook has room for.
     """
 
-    def __init__(self, uc: Any, regions: tuple[Region, ...], mark_address: int | None) -> None:
+    def __init__(
+        self,
+        uc: Any,
+        regions: tuple[Region, ...],
+        mark_address: int | None,
+        geometry: MemoryGeometry | None = None,
+    ) -> None:
         if len(regions) > REGIONS_MAX:
             raise AssetError(f"{len(regions)} memory regions; the engine counts accesses to at most {REGIONS_MAX}")
         self._uc = uc
         self._library = load_hooks()
         self._memory_hook: Any = None
-        self._edges = [np.zeros(1 << _CAPACITY_LOG2, EDGE) for _ in range(BANKS)]
+        self._tables: dict[int, NDArray[np.void]] = {}
+        self._events = [np.zeros((LAYERS_MAX + 1, EVENTS), np.uint64) for _ in range(BANKS)]
         self._memory = [np.zeros((LAYERS_MAX + 1, REGIONS_MAX + 1, KINDS), np.uint64) for _ in range(BANKS)]
         self._region_names = (*(region.name for region in regions), "peripheral")
         self.state = HookState(
@@ -53,6 +63,7 @@ class Hooks:
             emu_stop=address_of(binding.uclib.uc_emu_stop),
             register_r0=UC_ARM_REG_R0,
             register_epsr=UC_ARM_REG_EPSR,
+            lazy_pc=flag_address(uc),
             mark_address=_NO_MARK if mark_address is None else mark_address,
             layers_max=LAYERS_MAX,
             region_count=len(regions),
@@ -61,9 +72,13 @@ class Hooks:
             self.state.regions[index].begin = region.base
             self.state.regions[index].end = region.end
         for bank in range(BANKS):
-            self.state.edges[bank] = self._edges[bank].ctypes.data
+            self._place(self.state.edges[bank], _CAPACITY_LOG2)
+            self._place(self.state.unaligned[bank], _UNALIGNED_LOG2)
             self.state.memory[bank] = self._memory[bank].ctypes.data
-            self.state.capacity_log2[bank] = _CAPACITY_LOG2
+            self.state.events[bank] = self._events[bank].ctypes.data
+        self._has_events = geometry is not None
+        if geometry is not None:
+            self._set_geometry(geometry, regions)
         attach_native(uc, UC_HOOK_BLOCK, self._library.crest_block, self.state)
 
     @property
@@ -89,26 +104,32 @@ class Hooks:
         # Whether loads and stores call the hook is decided when a block is translated.
         self._uc.ctl_flush_tb()
 
+    def sync_pc(self) -> None:
+        """Let the run stop where it is; who stops it outside of the native hook says so first."""
+        if self.state.lazy_pc:
+            ctypes.c_uint8.from_address(self.state.lazy_pc).value = 0
+
     def grow(self) -> None:
-        """Double the table of the window that is being counted.
+        """Double the tables of the window that is being counted which are half full.
 
         Raises:
-            EmulationError: it is as large as it may get.
+            EmulationError: one is as large as it may get.
         """
         bank = self.state.bank
-        log2 = self.state.capacity_log2[bank] + 1
-        if log2 > _CAPACITY_LOG2_MAX:
-            raise EmulationError(
-                f"the latency window holds more than {1 << (_CAPACITY_LOG2_MAX - 1)} different branches",
-                hint="close the window sooner, or count fewer layers",
-            )
-        table = np.zeros(1 << log2, EDGE)
-        self._library.crest_grow(ctypes.byref(self.state), bank, table.ctypes.data, log2)
-        self._edges[bank] = table
+        for table in (self.state.edges[bank], self.state.unaligned[bank]):
+            log2 = table.capacity_log2 + 1
+            if not table.used >> (log2 - 2):
+                continue
+            if log2 > _CAPACITY_LOG2_MAX:
+                raise EmulationError(
+                    f"the latency window holds more than {1 << (_CAPACITY_LOG2_MAX - 1)} different branches",
+                    hint="close the window sooner, or count fewer layers",
+                )
+            self._place(table, log2)
 
     def edges(self) -> NDArray[np.void]:
-        """Table of the last complete window, dtype ``EDGE``; free slots have count 0."""
-        return self._edges[self._complete_bank()]
+        """Table of the last complete window, dtype ``SLOT``; free slots have count 0."""
+        return self._slots(self.state.edges[self._complete_bank()])
 
     def accesses(self) -> NDArray[np.uint64] | None:
         """Accesses of the last complete window by [row, region, (load, store, unaligned)]; None if not counted."""
@@ -116,6 +137,47 @@ class Hooks:
         if not self.state.memory_counted[bank]:
             return None
         return self._memory[bank][: self.state.rows_used[bank]]
+
+    def events(self) -> NDArray[np.uint64] | None:
+        """Events of the last complete window by [row, ``EVENT_COUNTS``]; None if not counted."""
+        bank = self._complete_bank()
+        if not self._has_events or not self.state.memory_counted[bank]:
+            return None
+        return self._events[bank][: self.state.rows_used[bank]]
+
+    def unaligned(self) -> NDArray[np.void]:
+        """Places of unaligned accesses in the last complete window, dtype ``SLOT``; free slots have count 0."""
+        return self._slots(self.state.unaligned[self._complete_bank()])
+
+    def _slots(self, table: Table) -> NDArray[np.void]:
+        return self._tables[ctypes.addressof(table)]
+
+    def _place(self, table: Table, capacity_log2: int) -> None:
+        """Give a native table its first memory, or move it to larger."""
+        slots = np.zeros(1 << capacity_log2, SLOT)
+        if table.slots:
+            self._library.crest_grow(ctypes.byref(table), slots.ctypes.data, capacity_log2)
+        else:
+            table.slots, table.capacity_log2 = slots.ctypes.data, capacity_log2
+        self._tables[ctypes.addressof(table)] = slots
+
+    def _set_geometry(self, geometry: MemoryGeometry, regions: tuple[Region, ...]) -> None:
+        system = self.state.system
+        cached = {region.name for region in regions} & set(geometry.cached_regions)
+        flash = {region.name for region in regions if region.kind == "flash"}
+        system.fetched_regions = _mask(regions, flash | cached)
+        system.flash_regions = _mask(regions, flash)
+        system.cached_regions = _mask(regions, cached)
+        system.line_log2 = geometry.line_bytes.bit_length() - 1
+        system.is_unified = geometry.unified
+        self._tags = [
+            _shape(native, cache)
+            for native, cache in (
+                (system.instruction, geometry.instruction_cache),
+                (system.data, geometry.data_cache),
+            )
+        ]
+        system.enabled = 1
 
     def _complete_bank(self) -> int:
         if not self.state.windows:
@@ -149,3 +211,16 @@ def _check(status: int, call: str) -> None:
 def address_of(function: Any) -> int:
     """Address of a C function."""
     return ctypes.cast(function, ctypes.c_void_p).value or 0
+
+
+def _mask(regions: tuple[Region, ...], names: set[str]) -> int:
+    return sum(1 << index for index, region in enumerate(regions) if region.name in names)
+
+
+def _shape(native: NativeCache, cache: Cache | None) -> NDArray[np.uint32]:
+    """Describe a cache to the hook; returns the tags, which must live as long."""
+    tags = np.zeros(0 if cache is None else cache.lines, np.uint32)
+    if cache is not None:
+        native.line_log2 = cache.line_bytes.bit_length() - 1
+        native.sets, native.ways, native.tags = cache.lines // cache.ways, cache.ways, tags.ctypes.data
+    return tags

@@ -53,7 +53,7 @@ def _refuse_wide(code: bytes, address: int, image: ElfImage) -> None:
     if offset is None:
         return
     try:
-        instruction = disassemble(code[offset : offset + _size(code, offset)])[0]
+        instruction = disassemble(code[offset : offset + instruction_bytes(code, offset)])[0]
         text = f"{instruction.mnemonic} {instruction.operands}".strip()
     except EmulationError:
         text = code[offset : offset + 4].hex()
@@ -69,7 +69,7 @@ def first_beyond_v6m(code: bytes) -> int | None:
     """Offset of the first instruction that ARMv6-M does not have (ARM DDI 0419, chapter A5); None when all is well."""
     offset = 0
     while offset + 2 <= len(code):
-        size = _size(code, offset)
+        size = instruction_bytes(code, offset)
         if offset + size > len(code):
             return offset
         halves = struct.unpack_from("<HH" if size == 4 else "<H", code, offset)
@@ -79,7 +79,8 @@ def first_beyond_v6m(code: bytes) -> int | None:
     return None
 
 
-def _size(code: bytes, offset: int) -> int:
+def instruction_bytes(code: bytes, offset: int) -> int:
+    """Size of the Thumb instruction at an offset."""
     return 4 if code[offset + 1] >> 3 in (0b11101, 0b11110, 0b11111) else 2
 
 

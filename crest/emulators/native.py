@@ -15,11 +15,13 @@ from pathlib import Path
 from typing import Final
 
 from crest.assets import asset_path, cache_dir
+from crest.emulators.profile import EVENT_COUNTS
 from crest.errors import EmulationError, ToolchainError
 
 BANKS: Final = 2
 REGIONS_MAX: Final = 16
 KINDS: Final = 3
+EVENTS: Final = len(EVENT_COUNTS)
 
 REASON_NONE: Final = 0
 REASON_GUARD: Final = 1
@@ -29,7 +31,9 @@ REASON_TABLE_FULL: Final = 4
 # Set by the peripherals, never by the hook.
 REASON_UART: Final = 16
 
-_FLAGS: Final = ("-O2", "-shared", "-fPIC", "-nostdlib", "-ffreestanding", "-fno-sanitize=all", "-Wall", "-Werror")
+_WARNINGS: Final = ("-Wall", "-Wextra", "-Wconversion", "-Werror")
+_FREESTANDING: Final = ("-nostdlib", "-ffreestanding", "-fno-builtin", "-fno-sanitize=all")
+_FLAGS: Final = ("-O2", "-shared", "-fPIC", *_FREESTANDING, *_WARNINGS)
 _BUILD_TIMEOUT_S: Final = 300.0
 
 
@@ -41,20 +45,44 @@ def _words(*names: str) -> list[tuple[str, type[ctypes.c_uint64]]]:
     return [(name, ctypes.c_uint64) for name in names]
 
 
+class Table(ctypes.Structure):
+    """``table_t`` of ``emulation/native/profile_hook.c``."""
+
+    _fields_ = tuple(_words("slots", "capacity_log2", "used"))
+
+
+class NativeCache(ctypes.Structure):
+    """``cache_t`` of ``emulation/native/memory_system.h``."""
+
+    _fields_ = tuple(_words("line_log2", "sets", "ways", "tags"))
+
+
+class NativeMemorySystem(ctypes.Structure):
+    """``memory_system_t`` of ``emulation/native/memory_system.h``, which documents the fields."""
+
+    _fields_ = (
+        *_words("enabled", "line_log2", "fetched_regions", "flash_regions", "cached_regions", "is_unified"),
+        ("instruction", NativeCache),
+        ("data", NativeCache),
+        *_words("fetch_line", "load_line"),
+    )
+
+
 class HookState(ctypes.Structure):
     """``state_t`` of ``emulation/native/profile_hook.c``, which documents the fields."""
 
     _fields_ = (
-        *_words("reg_read", "reg_write", "emu_stop", "register_r0", "register_epsr"),
+        *_words("reg_read", "reg_write", "emu_stop", "register_r0", "register_epsr", "lazy_pc"),
         *_words("mark_address", "layers_max", "guard_blocks", "reason"),
         *_words("bad_mark", "halfwords", "last_address", "spins", "counting", "row", "previous_address"),
-        *_words("previous_size", "bank", "windows", "memory_enabled"),
+        *_words("previous_size", "accesses", "bank", "windows", "memory_enabled"),
         ("memory_counted", ctypes.c_uint64 * BANKS),
-        ("capacity_log2", ctypes.c_uint64 * BANKS),
-        ("used", ctypes.c_uint64 * BANKS),
         ("rows_used", ctypes.c_uint64 * BANKS),
-        ("edges", ctypes.c_uint64 * BANKS),
+        ("edges", Table * BANKS),
+        ("unaligned", Table * BANKS),
         ("memory", ctypes.c_uint64 * BANKS),
+        ("events", ctypes.c_uint64 * BANKS),
+        ("system", NativeMemorySystem),
         ("region_count", ctypes.c_uint64),
         ("regions", _Region * REGIONS_MAX),
     )
@@ -78,7 +106,7 @@ def load_hooks() -> ctypes.CDLL:
     if size != ctypes.sizeof(HookState):
         raise EmulationError(f"{path}: its state has {size} bytes, expected {ctypes.sizeof(HookState)}")
     library.crest_grow.restype = None
-    library.crest_grow.argtypes = (ctypes.POINTER(HookState), ctypes.c_uint64, ctypes.c_uint64, ctypes.c_uint64)
+    library.crest_grow.argtypes = (ctypes.POINTER(Table), ctypes.c_uint64, ctypes.c_uint64)
     return library
 
 
@@ -101,6 +129,8 @@ def _library_path(source: Path) -> Path:
     except PackageNotFoundError:
         raise ToolchainError("the compiler of the native hook is absent", hint="pip install ziglang") from None
     key = hashlib.sha256(source.read_bytes())
+    for header in sorted(source.parent.glob("*.h")):
+        key.update(header.read_bytes())
     key.update("\0".join((compiler, sys.platform, platform.machine(), *_FLAGS)).encode())
     return cache_dir("native") / f"{source.stem}-{key.hexdigest()[:16]}.so"
 

@@ -7,7 +7,7 @@ from typing import Final
 
 from crest.frozen import Frozen
 
-PROFILE_SCHEMA = 2
+PROFILE_SCHEMA = 3
 
 INSTRUCTION_CLASSES: Final = {
     "alu": "data processing, moves, compares, DSP packing and extension",
@@ -48,6 +48,21 @@ DERIVED_COUNTS: Final = {
     "dual_issued": "instructions issued beside the one before them, in their basic block; Cortex-M7 only (pairing.py)",
     "issue_waits": "cycles of a basic block in which nothing can be issued; Cortex-M7 only (pairing.py)",
 }
+
+EVENT_COUNTS: Final = {
+    "fetch_lines_sequential": "entries into another line of code, straight on",
+    "fetch_lines_branch": "entries into another line of code by a taken branch, calls and returns included",
+    "fetch_misses_sequential": "of the former those that miss the instruction cache",
+    "fetch_misses_branch": "of the latter those that miss the instruction cache",
+    "flash_load_line_changes": "loads from another line of flash than the previous load from flash",
+    "flash_load_misses": "loads from flash that miss the data cache",
+    "flash_load_misses_sequential": "of these, those whose previous line is cached",
+    "ram_load_misses": "loads from cached RAM that miss the data cache",
+    "ram_store_misses": "stores to cached RAM that miss the data cache, so that the line is loaded first",
+    "write_backs": "lines that were stored to and that leave the data cache",
+}
+"""Events of the memory system, where the target describes its (``crest.targets.MemoryGeometry``) and accesses are
+counted. Caches are empty when the window opens. The order is that of ``emulation/native/memory_system.h``."""
 
 UNALIGNED_PREFIX: Final = "unaligned_"
 # Data accesses per memory region are named "load_<region>", "store_<region>"; accesses to a word or halfword that

@@ -47,7 +47,7 @@ def _count() -> set[tuple[int, int, int]]:
     table = hooks.edges()
     executions: Counter[tuple[int, int]] = Counter()
     for edge in table[table["count"] > 0]:
-        executions[int(edge["addresses"]) & 0xFFFFFFFF, int(edge["sizes"]) & 0xFFFFFF] += int(edge["count"])
+        executions[int(edge["key"]) & 0xFFFFFFFF, int(edge["sizes"]) & 0xFFFFFF] += int(edge["count"])
     return {(*block, count) for block, count in executions.items()}
 
 

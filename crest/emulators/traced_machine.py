@@ -129,7 +129,7 @@ class TracedMachine(UnicornMachine):
 
     def code_at(self, address: int, size: int) -> bytes:
         """The code itself."""
-        return bytes(self._uc.mem_read(address, size))
+        return self._code_at(address, size)
 
     def _wake(self) -> bool:
         try:
@@ -153,6 +153,7 @@ class TracedMachine(UnicornMachine):
     def _finish(self, end: RunEnd) -> None:
         self._end = end
         self._hooks.state.reason = REASON_UART
+        self._hooks.sync_pc()
         self._uc.emu_stop()
 
     def _on_read(self, uc: Any, offset: int, size: int, base: int) -> int:

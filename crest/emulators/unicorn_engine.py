@@ -9,10 +9,11 @@ from typing import Any, Final
 import unicorn
 from unicorn import arm_const
 
+from crest.emulators.alignment import refuse_unaligned
 from crest.emulators.base import LAYER_MARK_SYMBOL
 from crest.emulators.blocks import Block
 from crest.emulators.bus import PAGE_BYTES, Bus, Slot
-from crest.emulators.counts import build_profile, fold_edges, name_accesses
+from crest.emulators.counts import build_profile, fold_edges, name_accesses, name_events
 from crest.emulators.devices import AccessFaultError
 from crest.emulators.elf import ElfImage, read_elf
 from crest.emulators.faults import engine_error_text, interrupt_text, locate, stop_text
@@ -51,7 +52,7 @@ class UnicornEngine:
     """Runs firmware in process.
 
     Interrupts and exceptions are not emulated: what raises one is an error. Unaligned LDM, LDRD and floating-point
-    loads and stores, which fault on silicon, pass.
+    loads and stores, which fault on silicon, are found in windows whose data accesses are counted.
 
     Args:
         guard_blocks: basic blocks that may run before the firmware transmits or waits for input; the default is
@@ -100,7 +101,7 @@ class UnicornMachine:
             self._uc.hook_add(_INVALID_ACCESS, self._on_invalid_access),
             self._uc.hook_add(unicorn.UC_HOOK_INTR, self._on_interrupt),
         ]
-        self._hooks = Hooks(self._uc, target.regions, image.symbols.get(LAYER_MARK_SYMBOL))
+        self._hooks = Hooks(self._uc, target.regions, image.symbols.get(LAYER_MARK_SYMBOL), target.memory_geometry)
         self._reset()
 
     def send(self, data: bytes) -> None:
@@ -136,12 +137,10 @@ class UnicornMachine:
                 return self._bus.uart.take()
 
     def count_memory(self, enabled: bool) -> None:
-        """Count data accesses by region from now on, or stop doing so.
+        """Count data accesses by region, and events of the memory system, from now on, or stop doing so.
 
-        Counting is 4 to 90 times slower: Unicorn looks up the place of each access in its block, from the block's
-        beginning, so that long straight code suffers most.
-
-        A window holds accesses only if they were counted from its opening to its end.
+        A window holds them only if they were counted from its opening to its end. Code is translated anew when counting
+        is switched, and executes several times slower while it is on (``benchmarks/emulator_speed.py``).
         """
         self._hooks.count_memory(enabled)
 
@@ -150,19 +149,19 @@ class UnicornMachine:
 
         Raises:
             EmulationError: no window has been completed, or the firmware does not mark any; or it executed
-                instructions that the target does not have.
+                instructions that the target does not have, or accesses that are faults on silicon.
         """
         if LAYER_MARK_SYMBOL not in self._image.symbols:
             raise EmulationError(
                 f"the firmware has no function {LAYER_MARK_SYMBOL}", hint="link it in, not inlined, and do not strip"
             )
-        accesses = self._hooks.accesses()
-        return build_profile(
-            f"{UnicornEngine.name} {UnicornEngine.version}",
-            self._target.core,
-            fold_edges(self._hooks.edges(), self._block_at),
-            {} if accesses is None else name_accesses(accesses, self._hooks.region_names),
-        )
+        parts = [fold_edges(self._hooks.edges(), self._block_at)]
+        if (accesses := self._hooks.accesses()) is not None:
+            refuse_unaligned(self._hooks.unaligned(), self._code_at, self._image)
+            parts.append(name_accesses(accesses, self._hooks.region_names))
+        if (events := self._hooks.events()) is not None:
+            parts.append(name_events(events))
+        return build_profile(f"{UnicornEngine.name} {UnicornEngine.version}", self._target.core, parts)
 
     def close(self) -> None:
         """Release the memories at once, and the rest with the next garbage collection."""
@@ -272,8 +271,11 @@ class UnicornMachine:
         self._asleep = True
         return False
 
+    def _code_at(self, address: int, size: int) -> bytes:
+        return bytes(self._uc.mem_read(address, size))
+
     def _block_at(self, address: int, size: int) -> Block:
-        return check_block(bytes(self._uc.mem_read(address, size)), address, self._image, self._target)
+        return check_block(self._code_at(address, size), address, self._image, self._target)
 
     def _fail(self, text: str, hint: str | None = None) -> EmulationError:
         self._failure = locate(text, self._uc, self._image, self._hooks.state, hint)
@@ -286,6 +288,7 @@ class UnicornMachine:
             return self._bus.read(base + offset, size)
         except AccessFaultError as fault:
             self._device_fault = fault
+            self._hooks.sync_pc()
             uc.emu_stop()
             return 0
 
@@ -294,6 +297,7 @@ class UnicornMachine:
             self._bus.write(base + offset, size, value)
         except AccessFaultError as fault:
             self._device_fault = fault
+            self._hooks.sync_pc()
             uc.emu_stop()
 
     def _on_invalid_access(self, _uc: Any, _kind: int, address: int, size: int, _value: int, _data: Any) -> bool:
@@ -302,4 +306,5 @@ class UnicornMachine:
 
     def _on_interrupt(self, uc: Any, number: int, _data: Any) -> None:
         self._interrupt = number
+        self._hooks.sync_pc()
         uc.emu_stop()

@@ -1,10 +1,10 @@
 """From states and time to joules, with an interval.
 
-``load_energy_model(target, boundary)`` reads ``energy_models/<target>.yaml``; ``EnergyModel.states`` gives what
-``crest.schedule.characterise`` needs.
+``load_energy_model(target, boundary)`` reads ``energy_models/<target>.yaml``; ``load_power(target, clock_mhz)`` gives
+what ``crest.schedule.characterise`` needs, also for a board without a model.
 """
 
-from crest.energy.loading import load_energy_model
+from crest.energy.loading import Power, load_energy_model, load_energy_models, load_power
 from crest.energy.model import EnergyModel
 
-__all__ = ["EnergyModel", "load_energy_model"]
+__all__ = ["EnergyModel", "Power", "load_energy_model", "load_energy_models", "load_power"]

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import NamedTuple
 
 from crest.assets import asset_path
 from crest.energy.model import Boundary, EnergyModel, EnergyModelFile
 from crest.errors import AssetError
+from crest.schedule import PowerStates
 from crest.targets import Target
 from crest.yaml_io import load_yaml, validate
 
@@ -24,14 +26,12 @@ def load_energy_model(target: Target, boundary: Boundary = "mcu_rail", path: Pat
         AssetError: no such file, a malformed one, one of another board, or none for this boundary and supply.
     """
     path = path or _default_path(target)
-    if not path.exists():
+    models = load_energy_models(target, path)
+    if not models:
         raise AssetError(
             f"target {target.name!r} has no energy model: {path} does not exist",
             hint=f"write one, as {target.name}.energy.yaml beside a target of yours; energy_models/ has examples",
         )
-    models = validate(load_yaml(path, AssetError), EnergyModelFile, str(path), AssetError).models
-    if models[0].target != target.name:
-        raise AssetError(f"{path}: this is the energy model of {models[0].target!r}, not of {target.name!r}")
     candidates = [model for model in models if model.boundary == boundary]
     for model in candidates:
         if _holds_for(model, target):
@@ -43,6 +43,52 @@ def load_energy_model(target: Target, boundary: Boundary = "mcu_rail", path: Pat
         f" target {target.name!r}",
         hint=f"it holds {have}; a model is never used outside of its conditions",
     )
+
+
+def load_energy_models(target: Target, path: Path | None = None) -> tuple[EnergyModel, ...]:
+    """Every energy model of a target, by boundary and supply; none where there is no file.
+
+    Raises:
+        AssetError: the file is malformed, or of another board.
+    """
+    path = path or _default_path(target)
+    if not path.exists():
+        return ()
+    models = validate(load_yaml(path, AssetError), EnergyModelFile, str(path), AssetError).models
+    if models[0].target != target.name:
+        raise AssetError(f"{path}: this is the energy model of {models[0].target!r}, not of {target.name!r}")
+    return models
+
+
+class Power(NamedTuple):
+    """What a price takes from an energy model: its identity, ``none`` where there is none, and power by state."""
+
+    model: str
+    states: PowerStates
+
+
+def load_power(target: Target, clock_mhz: float, fetch_region: str | None = None) -> Power:
+    """Power by state of a target's MCU rail at one of its clocks.
+
+    A board may arrive before its energy model, and a model may not know what code costs outside of flash: every figure
+    is then absent, with that reason.
+
+    Args:
+        target: the board.
+        clock_mhz: one of its clocks.
+        fetch_region: where the code lies; by default where the target keeps it.
+
+    Raises:
+        AssetError: there is a file, and it is malformed or does not hold for this supply and clock.
+    """
+    if not _default_path(target).exists():
+        return Power("none", PowerStates.unknown("no energy model", target.supply.volt))
+    model = load_energy_model(target)
+    region = fetch_region or target.code_region
+    if region != target.code_region and region not in {state.fetch_region for state in model.run}:
+        reason = f"the energy model of {target.name} does not know code in {region}"
+        return Power(model.identity, PowerStates.unknown(reason, target.supply.volt))
+    return Power(model.identity, model.states(clock_mhz, region))
 
 
 def _default_path(target: Target) -> Path:

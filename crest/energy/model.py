@@ -143,6 +143,11 @@ class EnergyModel(Frozen):
         digest = hashlib.sha256(self.model_dump_json().encode()).hexdigest()[:8]
         return f"{self.target}/{self.boundary} v{self.version} ({self.conditions.label}) {digest}"
 
+    def run_coefficients(self) -> tuple[Coefficient, ...]:
+        """What the power while inferring is made of."""
+        every = [c for state in self.run for c in (state.current_ua, state.power_uw, state.activity_factor)]
+        return tuple(coefficient for coefficient in every if coefficient is not None)
+
     def run_power_uw(self, clock_mhz: float, fetch_region: str) -> Estimate:
         """Power while inferring, in uW.
 
@@ -183,8 +188,7 @@ class EnergyModel(Frozen):
 
     def _rest(self, name: SleepName, rest: RestState | None) -> SleepState:
         if rest is None or self.conditions.volt is None:
-            absent = Estimate.absent(f"{self.boundary} {name}: {self.not_modelled.get(name, 'not modelled')}")
-            return SleepState(power_uw=absent, wake_up_ms=absent, wake_up_energy_uj=absent)
+            return SleepState.unknown(f"{self.boundary} {name}: {self.not_modelled.get(name, 'not modelled')}")
         return SleepState(
             power_uw=rest.current_ua.estimate().scaled(self.conditions.volt),
             wake_up_ms=rest.wake_up_latency_us.estimate().scaled(1e-3),

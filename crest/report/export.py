@@ -11,6 +11,9 @@ from crest.measurement import Estimate
 from crest.report.view import Entry, RunView
 
 FRONT_SCHEMA = 1
+_PROVENANCE = (
+    "schedule", "clock_mhz", "timing_model", "energy_model", "toolchain", "lowering", "placement", "elf_sha256",
+)  # fmt: skip
 
 
 def front_csv(view: RunView) -> str:
@@ -79,5 +82,14 @@ def _costs(entry: Entry) -> dict[str, Any]:
         estimate = getattr(measurement, name)
         if isinstance(estimate, Estimate):
             costs |= {name: estimate.value, f"{name}_low": estimate.low, f"{name}_high": estimate.high}
-    provenance = ("schedule", "clock_mhz", "timing_model", "energy_model", "toolchain", "lowering", "elf_sha256")
+    provenance = (
+        "schedule",
+        "clock_mhz",
+        "timing_model",
+        "energy_model",
+        "toolchain",
+        "lowering",
+        "placement",
+        "elf_sha256",
+    )
     return costs | {name: getattr(measurement, name) for name in provenance}

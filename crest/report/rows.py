@@ -16,6 +16,8 @@ COSTS: Final = (
     "average_power_uw",
     "duty_cycle",
 )
+_COPIED: Final = "code and weights copied from flash"
+_LEFT_OUT_WHEN_EMPTY: Final = ("reserve", _COPIED)
 _ALWAYS_SHOWN: Final = ("latency_ms", "flash_bytes", "ram_bytes", "energy_per_window_uj")
 
 
@@ -79,6 +81,7 @@ def memory_rows(memory: MemoryReport) -> list[MemoryRow]:
         MemoryRow("flash", "measured firmware in all", memory.flash_total_bytes, False),
         MemoryRow("RAM", "arena", memory.arena_bytes, True),
         MemoryRow("RAM", "statics", memory.static_ram_bytes, True),
+        MemoryRow("RAM", _COPIED, memory.placed_ram_bytes, True),
         MemoryRow("RAM", "stack", memory.stack_bytes, True),
         MemoryRow("RAM", "workload buffers", memory.workload_ram_bytes, True),
         MemoryRow("RAM", "reserve", memory.ram_reserve_bytes, True),
@@ -87,7 +90,10 @@ def memory_rows(memory: MemoryReport) -> list[MemoryRow]:
         MemoryRow("RAM", "measuring harness (does not ship)", memory.ram_harness_bytes, False),
         MemoryRow("RAM", "measured firmware in all", memory.ram_total_bytes, False),
     ]
-    return [row for row in rows if row.size_bytes or row.owner != "reserve"]
+    used = [use for use in memory.regions if use.used_bytes]
+    if len(used) > len(("flash", "RAM")):
+        rows += [MemoryRow(use.region, "measured firmware in this region", use.used_bytes, False) for use in used]
+    return [row for row in rows if row.size_bytes or row.owner not in _LEFT_OUT_WHEN_EMPTY]
 
 
 def layer_rows(measurement: Measurement) -> list[LayerRow]:

@@ -76,7 +76,7 @@ def _cost_table(measurement: Measurement, extra: Sequence[tuple[str, str]]) -> T
     table.caption = Text(
         f"{measurement.golden_pairs_checked} golden pairs checked; timing {measurement.timing_model}; "
         f"energy {measurement.energy_model}; {measurement.toolchain}; {measurement.lowering} lowering; "
-        f"ELF {measurement.elf_sha256[:12]}"
+        f"{measurement.placement}; ELF {measurement.elf_sha256[:12]}"
     )
     return table
 

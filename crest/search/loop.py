@@ -170,7 +170,8 @@ class _Run:
             if proposal is None:
                 break
             proposals.append(proposal)
-            jobs.append(Job(number, proposal, self._plan.study.targets[0], self._plan.study.policy))
+            (target,) = self._plan.study.targets
+            jobs.append(Job(number, proposal, target, self._plan.study.policy))
         return jobs
 
     def _note(self, record: TrialRecord) -> None:

@@ -11,6 +11,7 @@ from crest.errors import ModelError, StudyError
 from crest.ledger import MemberRecord, TrialRecord
 from crest.measurement import Estimate, Measurement
 from crest.pareto import non_dominated
+from crest.schedule import PowerStates, Schedule, characterise
 from crest.search.contracts import Priced
 from crest.study import Constraint, Policy
 
@@ -48,15 +49,36 @@ def check_metrics(policy: Policy, error_metrics: Sequence[str]) -> None:
         StudyError: an unknown name; the hint lists those that exist.
     """
     known = (*error_metrics, *COST_METRICS)
-    named = [(f"policy.minimize.{index}", name) for index, name in enumerate(policy.minimize)]
-    named += [(f"policy.subject_to.{index}", item.metric) for index, item in enumerate(policy.subject_to)]
-    for place, name in named:
+    for place, name in _named(policy):
         if name not in known:
             close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
             raise StudyError(
                 f"{place}: unknown metric {name!r}" + (f"; did you mean {close[0]!r}?" if close else ""),
                 hint=f"metrics: {', '.join(known)}",
             )
+
+
+def check_power(policy: Policy, target: str, states: PowerStates, schedule: Schedule) -> None:
+    """Refuse a policy that names a figure no candidate can have, for the board's power is not known.
+
+    Raises:
+        StudyError: a named metric needs power or wake-up times that ``states`` lacks.
+    """
+    costs = characterise(Estimate(value=1.0, origin="estimated"), states, schedule)
+    for place, name in _named(policy):
+        estimate = getattr(costs, name, None)
+        if isinstance(estimate, Estimate) and estimate.value is None:
+            raise StudyError(
+                f"{place}: {name} is not known on target {target!r} under this schedule: {estimate.reason}",
+                hint="name latency_ms, cycles or a memory instead, or give the board an energy model; "
+                "energy_models/ has examples",
+            )
+
+
+def _named(policy: Policy) -> list[tuple[str, str]]:
+    """(where it stands in the study, metric) of every metric that a policy names."""
+    named = [(f"policy.minimize.{index}", name) for index, name in enumerate(policy.minimize)]
+    return named + [(f"policy.subject_to.{index}", item.metric) for index, item in enumerate(policy.subject_to)]
 
 
 def cost_metrics(priced: Priced) -> dict[str, float]:

@@ -10,13 +10,14 @@ from importlib.metadata import PackageNotFoundError, version
 
 from crest.backends.emulated import EmulatedBackend
 from crest.compiler.toolchain import CompilerChoice
-from crest.energy import load_energy_model
+from crest.energy import Power, load_power
 from crest.models.axes import Axis, narrow_space
 from crest.models.family import Family, load_family
 from crest.models.proxies import ACTIVATION_BYTES
 from crest.pricing import BuildOptions, Conditions, Pricing, Reserve
 from crest.schedule import Cadenced, Continuous, Schedule
 from crest.search.loop import SearchPlan
+from crest.search.policy import check_power
 from crest.study import ScheduleChoice, Study
 from crest.targets import Target, load_target
 from crest.timing import load_cycle_model
@@ -49,14 +50,24 @@ class Setup:
             target=self.target,
             schedule=self.schedule,
             reserve=Reserve(**reserve.model_dump(), workload_ram_bytes=buffers.total_bytes),
-            clock_mhz=max(self.target.clock_mhz),
+            clock_mhz=self.clock_mhz,
         )
+
+    @property
+    def clock_mhz(self) -> float:
+        """The clock of the study's prices: the fastest of the board."""
+        return max(self.target.clock_mhz)
+
+    @property
+    def power(self) -> Power:
+        """Power by state at that clock."""
+        return load_power(self.target, self.clock_mhz)
 
     @property
     def build_options(self) -> BuildOptions:
         """How graphs become firmware in this study."""
         compiler = CompilerChoice(self.study.compiler_command, self.study.toolchain.cflags)
-        return BuildOptions(compiler, self.study.lowering)
+        return BuildOptions(compiler, self.study.lowering, self.study.placement)
 
     @cached_property
     def backend(self) -> EmulatedBackend:
@@ -84,7 +95,7 @@ class Setup:
             "backend": self.backend.identity,
             "toolchain": Pricing(conditions, self.backend, self.build_options).toolchain.identity,
             "timing_model": load_cycle_model(self.target).identity,
-            "energy_model": load_energy_model(self.target).identity,
+            "energy_model": self.power.model,
         }
         for name in _VERSIONED:
             try:
@@ -98,7 +109,7 @@ def set_up(study: Study) -> Setup:
     """Resolve a study.
 
     Raises:
-        StudyError: an unknown name, or an axis narrowed to nonsense.
+        StudyError: an unknown name, an axis narrowed to nonsense, or a policy on what is not known of the board.
         AssetError: a target or model file that is missing or malformed.
         DataError: the workload's data are missing or broken.
     """
@@ -106,7 +117,9 @@ def set_up(study: Study) -> Setup:
     family = load_family(study.model.family)
     workload = load_workload(study.workload, study.folder)
     space = narrow_space(family.space, study.model.space, "model.space")
-    return Setup(study, workload, family, space, target, resolve_schedule(study.schedule, workload.period_ms))
+    setup = Setup(study, workload, family, space, target, resolve_schedule(study.schedule, workload.period_ms))
+    check_power(study.policy, target.name, setup.power.states, setup.schedule)
+    return setup
 
 
 def resolve_schedule(choice: ScheduleChoice, workload_period_ms: float) -> Schedule:

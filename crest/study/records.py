@@ -11,8 +11,9 @@ from pydantic import Field, PrivateAttr, field_validator, model_validator
 
 from crest.frozen import Frozen
 from crest.measurement import Lowering
+from crest.placement import AS_TARGET, AUTO, PARTS, Placement
 from crest.study.constraint import Constraint, ConstraintText
-from crest.study.shorthand import OneOrList, WordOrMapping
+from crest.study.shorthand import NamesWithOptions, OneOrList, WordOrMapping
 
 Quantization = Literal["int8", "int16x8", "float32"]
 SamplerName = Literal["tpe", "random", "nsga2", "gp"]
@@ -72,6 +73,14 @@ class ToolchainChoice(Frozen):
     cflags: tuple[str, ...] = Field(default=(), description="your flags; they come behind CREST's own, so they win")
 
 
+class TargetOptions(Frozen):
+    """How the board is used."""
+
+    placement: Annotated[Placement, WordOrMapping((AUTO,), PARTS)] = Field(
+        default=AS_TARGET, description="where code, weights and arena lie: auto, or a memory region for each part"
+    )
+
+
 class Reserve(Frozen):
     """What the rest of the application needs; it counts against the memories and the time of the board."""
 
@@ -126,13 +135,13 @@ class Study(Frozen):
     quantization: Annotated[tuple[Quantization, ...], OneOrList()] = Field(
         default=("int8",), min_length=1, description="one number format, or a list that is searched"
     )
-    targets: Annotated[tuple[str, ...], OneOrList()] = Field(
-        description="the board: a shipped name, or a .yaml of yours"
+    targets: Annotated[dict[str, TargetOptions], NamesWithOptions()] = Field(
+        description="the board, a shipped name or a .yaml of yours, and its options: {my-board.yaml: {placement: auto}}"
     )
     backend: Annotated[BackendChoice, WordOrMapping(("emulated",))] = Field(
         default=BackendChoice(), description="where programs run and are measured"
     )
-    toolchain: Annotated[ToolchainChoice, WordOrMapping(("zig", "gcc"), key="cc")] = Field(
+    toolchain: Annotated[ToolchainChoice, WordOrMapping(("zig", "gcc"), keys=("cc",))] = Field(
         default=ToolchainChoice(), description="the compiler of the firmware, and flags of yours"
     )
     lowering: Lowering = Field(
@@ -165,12 +174,12 @@ class Study(Frozen):
 
     @field_validator("targets")
     @classmethod
-    def _one_target(cls, names: tuple[str, ...]) -> tuple[str, ...]:
-        if len(names) != 1:
+    def _one_target(cls, named: dict[str, TargetOptions]) -> dict[str, TargetOptions]:
+        if len(named) != 1:
             raise ValueError(
-                f"this version searches exactly one target, got {len(names)}; replay a front on the others"
+                f"this version searches exactly one target, got {len(named)}; replay a front on the others"
             )
-        return names
+        return named
 
     @property
     def folder(self) -> Path:
@@ -192,6 +201,16 @@ class Study(Frozen):
         """The target as ``crest.targets.load_target`` wants it: a name, or the absolute path of a .yaml."""
         (written,) = self.targets
         return str(self.resolve(written)) if written.endswith(".yaml") else written
+
+    @property
+    def placement(self) -> Placement:
+        """Where code, weights and arena lie; what ``auto`` arrives at stays below a constraint on ``ram_bytes``."""
+        (options,) = self.targets.values()
+        rules = self.policy.subject_to
+        limits = [rule.limit for rule in rules if (rule.metric, rule.comparison) == ("ram_bytes", "<=")]
+        if not options.placement.has_auto or options.placement.ram_budget_bytes is not None or not limits:
+            return options.placement
+        return options.placement.model_copy(update={"ram_budget_bytes": int(min(limits))})
 
     @property
     def compiler_command(self) -> str:

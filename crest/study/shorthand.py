@@ -12,10 +12,10 @@ from pydantic_core import CoreSchema, core_schema
 
 @dataclass(frozen=True)
 class WordOrMapping:
-    """Annotation: one of ``words`` stands for ``{word: {}}``, or for ``{key: word}``; editors are offered both."""
+    """Annotation: one of ``words`` may stand for ``{word: {}}``, or for itself under each of ``keys``."""
 
     words: tuple[str, ...]
-    key: str | None = None
+    keys: tuple[str, ...] = ()
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         return core_schema.no_info_before_validator_function(self._expand, handler(source))
@@ -27,9 +27,9 @@ class WordOrMapping:
         if not isinstance(value, str):
             return value
         if value not in self.words:
-            mapping = f", nor a mapping with {self.key}" if self.key else ""
+            mapping = f", nor a mapping with {', '.join(self.keys)}" if self.keys else ""
             raise ValueError(f"{value!r} is not one of {', '.join(self.words)}{mapping}")
-        return {self.key: value} if self.key else {value: {}}
+        return dict.fromkeys(self.keys, value) if self.keys else {value: {}}
 
 
 @dataclass(frozen=True)
@@ -46,3 +46,32 @@ class OneOrList:
     @staticmethod
     def _wrap(value: Any) -> Any:
         return [value] if isinstance(value, str) else value
+
+
+@dataclass(frozen=True)
+class NamesWithOptions:
+    """Annotation of a mapping from names to options: a name alone has none, and a list holds names and mappings."""
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_before_validator_function(self._expand, handler(source))
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        one = {"anyOf": [{"type": "string"}, handler(schema)]}
+        return {"anyOf": [*one["anyOf"], {"type": "array", "items": one}]}
+
+    @staticmethod
+    def _expand(value: Any) -> Any:
+        items = value if isinstance(value, (list, tuple)) else [value]
+        named: dict[Any, Any] = {}
+        for item in items:
+            for name, options in {item: {}}.items() if isinstance(item, str) else _mapping(item).items():
+                if name in named:
+                    raise ValueError(f"given twice: {name}")
+                named[name] = options
+        return named
+
+
+def _mapping(item: Any) -> dict[Any, Any]:
+    if not isinstance(item, dict):
+        raise ValueError(f"{item!r} is neither a name nor a name with its options")
+    return item

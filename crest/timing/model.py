@@ -126,10 +126,22 @@ def load_core_timing(core: str) -> CoreTiming:
     return validate(load_yaml(path, AssetError), CoreTiming, str(path), AssetError)
 
 
-def load_cycle_model(target: Target) -> CycleModel:
+def load_cycle_model(target: Target, code_region: str | None = None) -> CycleModel:
     """The cycle model of a target.
 
+    Args:
+        target: the board.
+        code_region: where the code lies; by default where the target keeps it.
+
     Raises:
-        AssetError: its core has no timing yet.
+        AssetError: its core has no timing yet, or nothing is known of code in that region.
     """
-    return CycleModel(load_core_timing(target.core), target.fetch_stall_factor)
+    stalls = target.fetch_stall_factor
+    if code_region not in (None, target.code_region):
+        if code_region not in target.fetch_stall_factor_in:
+            raise AssetError(
+                f"target {target.name!r}: nothing is known of the cycles of code in {code_region}",
+                hint="state a fetch_stall_factor_in for it in the target's file, or leave the code where it is",
+            )
+        stalls = target.fetch_stall_factor_in[code_region]
+    return CycleModel(load_core_timing(target.core), stalls)

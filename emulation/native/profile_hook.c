@@ -8,6 +8,8 @@
  */
 #include <stdint.h>
 
+#include "memory_system.h"
+
 enum { BANKS = 2, REGIONS_MAX = 16, KINDS = 3 };
 enum { LOADS = 0, STORES = 1, UNALIGNED = 2 };
 enum { MEM_WRITE = 17 };
@@ -19,11 +21,17 @@ enum { SPIN_LIMIT = 100000 };
 #define MARK_CLOSE 0xFFFFFFFFu
 #define MARK_OVERHEAD 0xFFFFFFFDu
 
+/* What is counted: an edge, or a place that made an unaligned access. */
 typedef struct {
-    uint64_t addresses; /* previous << 32 | this */
-    uint64_t sizes;     /* row << 48 | previous size << 24 | this size */
-    uint64_t count;     /* 0: free slot */
-} edge_t;
+    uint64_t key;   /* edge: previous << 32 | this; place: block << 32 | number of the access in its execution */
+    uint64_t sizes; /* edge: row << 48 | previous size << 24 | this size; place: block size << 24 | access size */
+    uint64_t count; /* 0: free slot */
+} slot_t;
+
+typedef struct {
+    uint64_t slots; /* slot_t[1 << capacity_log2] */
+    uint64_t capacity_log2, used;
+} table_t;
 
 typedef struct {
     uint64_t begin, end;
@@ -34,6 +42,7 @@ typedef struct {
     uint64_t emu_stop;               /* address of uc_emu_stop */
     uint64_t register_r0;            /* Unicorn's numbers of R0 and EPSR */
     uint64_t register_epsr;
+    uint64_t lazy_pc;                /* address of Unicorn's flag, see set_lazy_pc; 0: unknown */
     uint64_t mark_address;           /* entry of crest_layer_mark; 1 (never executed) when absent */
     uint64_t layers_max;
     uint64_t guard_blocks;           /* blocks left before the run is stopped */
@@ -43,13 +52,16 @@ typedef struct {
     uint64_t last_address, spins;
     uint64_t counting, row;          /* row 0 is overhead, layer i is row i + 1 */
     uint64_t previous_address, previous_size;
+    uint64_t accesses;               /* of the block at hand, so far */
     uint64_t bank;                   /* the bank being filled; the other holds the last complete window */
     uint64_t windows;                /* complete windows so far */
     uint64_t memory_enabled;         /* crest_memory is hooked */
     uint64_t memory_counted[BANKS];  /* it was when the window opened */
-    uint64_t capacity_log2[BANKS], used[BANKS], rows_used[BANKS];
-    uint64_t edges[BANKS];           /* edge_t[1 << capacity_log2] */
+    uint64_t rows_used[BANKS];
+    table_t edges[BANKS], unaligned[BANKS];
     uint64_t memory[BANKS];          /* uint64_t[layers_max + 1][REGIONS_MAX + 1][KINDS] */
+    uint64_t events[BANKS];          /* uint64_t[layers_max + 1][EVENTS] */
+    memory_system_t system;
     uint64_t region_count;
     region_t regions[REGIONS_MAX];
 } state_t;
@@ -60,43 +72,79 @@ typedef int (*emu_stop_t)(void *);
 
 uint64_t crest_state_size(void) { return sizeof(state_t); }
 
+/* Before it calls a memory hook, Unicorn 2.1.4 looks up PC and IT state of the accessing instruction, from the
+ * beginning of its block: that takes ten times longer than everything else here. A flag of its own keeps it from doing
+ * so. Whoever stops the run must clear the flag first, or the PC stays wherever it was written last. */
+static void set_lazy_pc(const state_t *s, uint8_t value) {
+    if (s->lazy_pc != 0) {
+        *(uint8_t *)(uintptr_t)s->lazy_pc = value;
+    }
+}
+
 static void stop(void *uc, state_t *s, uint64_t reason) {
     s->reason = reason;
+    set_lazy_pc(s, 0);
     ((emu_stop_t)(uintptr_t)s->emu_stop)(uc);
 }
 
-static edge_t *find(edge_t *edges, uint64_t log2, uint64_t addresses, uint64_t sizes) {
-    const uint64_t mask = ((uint64_t)1 << log2) - 1;
-    uint64_t slot = ((addresses ^ (sizes * 0x9E3779B97F4A7C15u)) * 0xC2B2AE3D27D4EB4Fu) >> (64 - log2);
-    while (edges[slot].count != 0 && (edges[slot].addresses != addresses || edges[slot].sizes != sizes)) {
-        slot = (slot + 1) & mask;
+static slot_t *find(const table_t *table, uint64_t key, uint64_t sizes) {
+    slot_t *slots = (slot_t *)(uintptr_t)table->slots;
+    const uint64_t mask = ((uint64_t)1 << table->capacity_log2) - 1;
+    uint64_t at = ((key ^ (sizes * 0x9E3779B97F4A7C15u)) * 0xC2B2AE3D27D4EB4Fu) >> (64 - table->capacity_log2);
+    while (slots[at].count != 0 && (slots[at].key != key || slots[at].sizes != sizes)) {
+        at = (at + 1) & mask;
     }
-    return &edges[slot];
+    return &slots[at];
 }
 
-/* Moves a bank into a larger table whose slots are all free. */
-void crest_grow(state_t *s, uint64_t bank, uint64_t target, uint64_t target_log2) {
-    const edge_t *old = (const edge_t *)(uintptr_t)s->edges[bank];
-    for (uint64_t i = 0; i < (uint64_t)1 << s->capacity_log2[bank]; i++) {
+static int half_full(const table_t *table) { return table->used >> (table->capacity_log2 - 1) != 0; }
+
+/* The slot of a key, which becomes used. */
+static slot_t *enter(table_t *table, slot_t *slot, uint64_t key, uint64_t sizes) {
+    table->used++;
+    slot->key = key;
+    slot->sizes = sizes;
+    return slot;
+}
+
+static void clear(table_t *table) {
+    slot_t *slots = (slot_t *)(uintptr_t)table->slots;
+    for (uint64_t i = 0; i < (uint64_t)1 << table->capacity_log2; i++) {
+        slots[i].count = 0;
+    }
+    table->used = 0;
+}
+
+/* Moves a table to a larger place whose slots are all free. */
+void crest_grow(table_t *table, uint64_t slots, uint64_t capacity_log2) {
+    const slot_t *old = (const slot_t *)(uintptr_t)table->slots;
+    const table_t grown = {slots, capacity_log2, table->used};
+    for (uint64_t i = 0; i < (uint64_t)1 << table->capacity_log2; i++) {
         if (old[i].count != 0) {
-            *find((edge_t *)(uintptr_t)target, target_log2, old[i].addresses, old[i].sizes) = old[i];
+            *find(&grown, old[i].key, old[i].sizes) = old[i];
         }
     }
-    s->edges[bank] = target;
-    s->capacity_log2[bank] = target_log2;
+    *table = grown;
 }
 
+static uint64_t *events_of(const state_t *s) {
+    return (uint64_t *)(uintptr_t)s->events[s->bank] + s->row * EVENTS;
+}
+
+/* Every window begins with empty caches, so that it counts the same whatever ran before it. */
 static void open_window(state_t *s) {
     const uint64_t bank = s->bank;
-    edge_t *edges = (edge_t *)(uintptr_t)s->edges[bank];
     uint64_t *memory = (uint64_t *)(uintptr_t)s->memory[bank];
-    for (uint64_t i = 0; i < (uint64_t)1 << s->capacity_log2[bank]; i++) {
-        edges[i].count = 0;
-    }
+    uint64_t *events = (uint64_t *)(uintptr_t)s->events[bank];
+    clear(&s->edges[bank]);
+    clear(&s->unaligned[bank]);
     for (uint64_t i = 0; i < s->rows_used[bank] * (REGIONS_MAX + 1) * KINDS; i++) {
         memory[i] = 0;
     }
-    s->used[bank] = 0;
+    for (uint64_t i = 0; i < s->rows_used[bank] * EVENTS; i++) {
+        events[i] = 0;
+    }
+    memory_reset(&s->system);
     s->rows_used[bank] = 1;
     s->memory_counted[bank] = s->memory_enabled;
     s->row = 0;
@@ -131,6 +179,14 @@ static int mark(void *uc, state_t *s) {
     return 1;
 }
 
+static uint64_t region_of(const state_t *s, uint64_t address) {
+    uint64_t region = 0;
+    while (region < s->region_count && !(address >= s->regions[region].begin && address < s->regions[region].end)) {
+        region++;
+    }
+    return region;
+}
+
 void crest_block(void *uc, uint64_t address, uint32_t size, state_t *s) {
     if (s->reason != REASON_NONE) {
         stop(uc, s, s->reason);
@@ -156,44 +212,72 @@ void crest_block(void *uc, uint64_t address, uint32_t size, state_t *s) {
         stop(uc, s, REASON_BAD_MARK);
         return;
     }
+    if (s->memory_enabled) {
+        set_lazy_pc(s, 1);
+    }
     if (!s->counting) {
         return;
     }
-    const uint64_t bank = s->bank;
-    const uint64_t addresses = s->previous_address << 32 | address;
+    table_t *edges = &s->edges[s->bank];
+    const uint64_t key = s->previous_address << 32 | address;
     const uint64_t sizes = s->row << 48 | s->previous_size << 24 | size;
-    edge_t *edge = find((edge_t *)(uintptr_t)s->edges[bank], s->capacity_log2[bank], addresses, sizes);
+    slot_t *edge = find(edges, key, sizes);
     if (edge->count == 0) {
-        if (s->used[bank] >> (s->capacity_log2[bank] - 1)) { /* half full */
+        if (half_full(edges)) {
             stop(uc, s, REASON_TABLE_FULL);
             return;
         }
-        s->used[bank]++;
-        edge->addresses = addresses;
-        edge->sizes = sizes;
+        enter(edges, edge, key, sizes);
     }
     edge->count++;
+    if (s->memory_enabled && s->system.enabled && s->system.fetched_regions >> region_of(s, address) & 1) {
+        memory_fetch(&s->system, address, size, s->previous_address + s->previous_size != address, events_of(s));
+    }
     s->previous_address = address;
     s->previous_size = size;
+    s->accesses = 0;
+}
+
+static void count_unaligned(state_t *s, int size) {
+    table_t *places = &s->unaligned[s->bank];
+    const uint64_t key = s->previous_address << 32 | s->accesses;
+    const uint64_t sizes = s->previous_size << 24 | (uint64_t)size;
+    slot_t *place = find(places, key, sizes);
+    if (place->count == 0) {
+        if (half_full(places)) { /* before the next block; the other half is room for this one */
+            s->reason = s->reason == REASON_NONE ? REASON_TABLE_FULL : s->reason;
+        }
+        if (places->used + 1 == (uint64_t)1 << places->capacity_log2) {
+            return;
+        }
+        enter(places, place, key, sizes);
+    }
+    place->count++;
 }
 
 /* A 64-bit access counts as two of the 32-bit bus. */
 void crest_memory(void *uc, int type, uint64_t address, int size, int64_t value, state_t *s) {
     (void)value;
-    /* Before it calls this hook, Unicorn 2.1.4 restores the IT state of the accessing instruction and never takes it
-     * back: the next block would be translated as the rest of an IT block. Translated code does not read that state. */
-    const uint64_t epsr = EPSR_THUMB;
-    ((reg_write_t)(uintptr_t)s->reg_write)(uc, (int)s->register_epsr, &epsr);
+    if (s->lazy_pc == 0) {
+        /* Unicorn never takes back the IT state that it looked up: the next block would be translated as the rest of
+         * an IT block. Translated code does not read that state. */
+        const uint64_t epsr = EPSR_THUMB;
+        ((reg_write_t)(uintptr_t)s->reg_write)(uc, (int)s->register_epsr, &epsr);
+    }
     if (!s->counting) {
         return;
     }
-    uint64_t region = 0;
-    while (region < s->region_count && !(address >= s->regions[region].begin && address < s->regions[region].end)) {
-        region++;
-    }
+    const uint64_t region = region_of(s, address);
     uint64_t *counts =
         (uint64_t *)(uintptr_t)s->memory[s->bank] + (s->row * (REGIONS_MAX + 1) + region) * KINDS;
     counts[type == MEM_WRITE ? STORES : LOADS] += size == 8 ? 2 : 1;
     const uint64_t alignment = size >= 4 ? 4 : (uint64_t)size;
-    counts[UNALIGNED] += (address & (alignment - 1)) != 0;
+    if (address & (alignment - 1)) {
+        counts[UNALIGNED]++;
+        count_unaligned(s, size);
+    }
+    s->accesses++;
+    if (s->system.enabled) {
+        memory_access(&s->system, address, (uint64_t)size, (uint64_t)1 << region, type == MEM_WRITE, events_of(s));
+    }
 }

@@ -4,7 +4,15 @@
 
 #include "board.h"
 
-extern uint32_t crest_stack_top, crest_data_start, crest_data_end, crest_data_load, crest_bss_start, crest_bss_end;
+/* A part that is stored in flash and lies elsewhere; the table is the linker script's. */
+typedef struct {
+  const uint32_t *from;
+  uint32_t *to;
+  uint32_t bytes;
+} crest_copy;
+
+extern const crest_copy crest_copies_start[], crest_copies_end[];
+extern uint32_t crest_stack_top, crest_bss_start, crest_bss_end;
 
 void harness_main(void);
 void Reset_Handler(void);
@@ -32,9 +40,13 @@ __attribute__((used)) void Reset_Handler(void) {
   SCB_CPACR |= 0xFu << 20; /* full access to CP10 and CP11 */
   __asm__ volatile("dsb\n isb" ::: "memory");
 #endif
-  uint32_t *to = &crest_data_start;
-  for (const uint32_t *from = &crest_data_load; to < &crest_data_end;) *to++ = *from++;
-  for (to = &crest_bss_start; to < &crest_bss_end;) *to++ = 0;
+  for (const crest_copy *copy = crest_copies_start; copy < crest_copies_end; copy++) {
+    /* Not a call of memcpy, which may be among what is copied. */
+    volatile uint32_t *to = copy->to;
+    for (uint32_t i = 0; i < copy->bytes / 4; i++) to[i] = copy->from[i];
+  }
+  for (volatile uint32_t *to = &crest_bss_start; to < &crest_bss_end;) *to++ = 0;
+  __asm__ volatile("dsb\n isb" ::: "memory"); /* code may have been copied */
   board_init();
   harness_main();
   crest_fault();

@@ -15,8 +15,8 @@ from crest.compiler.host import HostModel
 from crest.compiler.importer import import_tflite
 from crest.compiler.kernel_call import KernelCall
 from crest.compiler.memory import plan_arena
+from crest.compiler.offsets import Block, Overlap, aligned, lower_bound_bytes, place
 from crest.compiler.ordering import best_order, reorder
-from crest.compiler.placement import Block, Overlap, aligned, lower_bound_bytes, place
 from tests.tflite_writer import OpSpec, TensorSpec, write_tflite
 
 QUANTIZATION = Quantization((0.1,), (0,))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -169,9 +170,8 @@ def test_what_cannot_be_written_is_named(tmp_path, arguments):
     [
         (("fpu: single", "fpu: double"), "a cortex-m4 has no FPU 'double'"),
         (("clock_mhz: [64]", "clock_mhz: [0]"), "clock_mhz.0"),
-        (("firmware_board: nano33ble", "firmware_board: none"), "no folder firmware/boards/none"),
+        (("firmware_board: nano33ble", "firmware_board: none"), "firmware_board: there is no folder"),
         (("reserved_flash_bytes: 0x10000", "reserved_flash_bytes: 0x200000"), "smaller than what is reserved"),
-        (("name: nano33ble", "name: mine"), "target 'mine' has no energy model"),
     ],
 )
 def test_a_malformed_target_of_the_users(tmp_path, change, words):
@@ -182,6 +182,35 @@ def test_a_malformed_target_of_the_users(tmp_path, change, words):
     done = crest("measure", "m.tflite", "--target", "board.yaml", cwd=tmp_path, CREST_CACHE=str(tmp_path / "cache"))
     assert done.returncode == 4 and words in done.stderr
     assert not (tmp_path / "cache" / "objects").exists()
+
+
+def bare_board(folder):
+    """A board of the user's without an energy model."""
+    text = asset_path("emulation", "targets", "nano33ble.yaml").read_text()
+    (folder / "bare.yaml").write_text(text.replace("name: nano33ble", "name: bare"))
+
+
+def test_a_board_without_an_energy_model_is_measured(tmp_path):
+    bare_board(tmp_path)
+    (tmp_path / "m.tflite").write_bytes(dense_model())
+    measure = ["measure", "m.tflite", "--target", "bare.yaml", "--schedule", "cadenced", "--json", "m.json"]
+    done = crest(*measure, cwd=tmp_path, COLUMNS="160")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("no energy model") >= 4
+    measurement = json.loads((tmp_path / "m.json").read_text())
+    assert measurement["latency_ms"]["value"] > 0
+    assert measurement["energy_per_window_uj"]["reason"] == "no energy model"
+
+
+def test_an_energy_objective_needs_an_energy_model(tmp_path):
+    pytest.importorskip("torch", reason="searching needs the search extra")
+    bare_board(tmp_path)
+    study = STUDY.replace("targets: nano33ble", "targets: bare.yaml").replace("latency_ms", "energy_per_window_uj")
+    (tmp_path / "study.yaml").write_text(study)
+    done = crest("search", "study.yaml", cwd=tmp_path, CREST_CACHE=str(tmp_path / "cache"))
+    assert done.returncode == 3 and "policy.minimize.1: energy_per_window_uj is not known" in done.stderr
+    assert "hint: name latency_ms" in done.stderr
+    assert not (tmp_path / "runs").exists() and not (tmp_path / "cache" / "objects").exists()
 
 
 def test_a_target_of_the_users_with_its_energy_model_beside_it(tmp_path):

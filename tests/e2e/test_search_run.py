@@ -146,7 +146,7 @@ def test_a_corrected_model_reprices_without_building(undisturbed, tmp_path, monk
     from crest.search.reprice import reprice
     from crest.timing import CycleModel, load_cycle_model
 
-    def slower(target):
+    def slower(target, code_region=None):
         model = load_cycle_model(target)
         factor = {"value": 2.0, "low": 2.0, "high": 2.0}
         return CycleModel(model._timing, model._stalls.model_copy(update=factor))
@@ -164,6 +164,26 @@ def test_a_corrected_model_reprices_without_building(undisturbed, tmp_path, monk
         ratio = record.price.cycles.value / before[number].price.cycles.value
         assert ratio == pytest.approx(2.0 / load_cycle_model_factor())
         assert record.metrics == before[number].metrics
+
+
+def test_a_board_without_an_energy_model_is_searched(tmp_path):
+    from crest.assets import asset_path
+
+    board = asset_path("emulation", "targets", "nano33ble.yaml").read_text().replace("name: nano33ble", "name: bare")
+    (tmp_path / "bare.yaml").write_text(board)
+    study = (
+        STUDY.replace("WORKERS", "1").replace("energy_per_window_uj", "latency_ms").replace("trials: 6", "trials: 2")
+    )
+    (tmp_path / "study.yaml").write_text(
+        study.replace("targets: nano33ble", "targets: bare.yaml") + "battery_mah: 220\n"
+    )
+    shown = crest("search", "study.yaml", cache=tmp_path / "cache", cwd=tmp_path)
+    assert "Front of tiny" in shown.stdout
+    run = tmp_path / "runs" / "tiny"
+    front = json.loads((run / "front.json").read_text())["front"]
+    assert front and all(entry["member"]["measurement"]["latency_ms"]["value"] for entry in front)
+    assert "no energy model" in (run / "report.html").read_text()
+    crest("reprice", "runs/tiny", cache=tmp_path / "cache", cwd=tmp_path)
 
 
 def load_cycle_model_factor():

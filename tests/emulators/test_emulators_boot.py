@@ -88,7 +88,6 @@ def test_targets_that_cannot_be_emulated(elf, boot):
             "uarte0": uart.model_copy(update={"model": "nrf-uart"}),
         },
         "is no UART": {**TARGET.peripherals, "uarte0": uart.model_copy(update={"model": "registers"})},
-        "overlap": {**TARGET.peripherals, "x": Peripheral(model="registers", base=uart.base + 0x800, size_bytes=16)},
         "memory region": {
             **TARGET.peripherals,
             "x": Peripheral(model="registers", base=TARGET.ram.base, size_bytes=16),
@@ -169,7 +168,7 @@ def test_a_source_that_does_not_compile_is_a_toolchain_error(tmp_path, monkeypat
     source = tmp_path / "profile_hook.c"
     source.write_text("int broken(")
     monkeypatch.setenv("CREST_CACHE", str(tmp_path))
-    monkeypatch.setattr(native, "_source", lambda: source)
+    monkeypatch.setattr(native, "asset_path", lambda *_parts: source)
     with pytest.raises(ToolchainError, match="cannot be built"):
         native.load_hooks.__wrapped__()
     assert list((tmp_path / "native").iterdir()) == []

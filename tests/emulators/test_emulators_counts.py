@@ -201,7 +201,7 @@ def test_two_runs_are_equal_and_growing_the_table_changes_nothing(boot, monkeypa
     monkeypatch.setattr(hooks, "_CAPACITY_LOG2", 2)
     second = boot(elf)
     second.receive()
-    assert second._hooks.state.capacity_log2[0] > 4
+    assert second._hooks.state.edges[0].capacity_log2 > 4
     assert first.profile() == second.profile()
 
 
@@ -213,7 +213,7 @@ def test_a_table_that_cannot_grow_is_an_error(boot, monkeypatch):
 
 
 @pytest.mark.parametrize("flags", [("-O2",), ("-O0",)])
-def test_counting_memory_changes_nothing_and_agrees_with_the_instructions(boot, flags):
+def test_counting_memory_changes_nothing_and_agrees_with_the_instructions(boot, memory_hook, flags):
     elf = c(KERNEL, flags=flags)
     plain, counted = boot(elf), boot(elf)
     counted.count_memory(True)
@@ -230,7 +230,7 @@ def test_counting_memory_changes_nothing_and_agrees_with_the_instructions(boot, 
     assert counted.profile().layers[0].counts["load_flash"] >= 60 * 32 / 2  # the table is constant
 
 
-def test_regions_and_alignment_of_accesses(boot):
+def test_regions_and_alignment_of_accesses(boot, memory_hook):
     machine = boot(
         asm("""
   ldr r4, =0x20000100
@@ -272,7 +272,7 @@ constant: .word 1, 2
     }
 
 
-def test_accesses_in_it_blocks_do_not_derail_the_core_while_memory_is_counted(boot):
+def test_accesses_in_it_blocks_do_not_derail_the_core_while_memory_is_counted(boot, memory_hook):
     """Unicorn restores IT state for a memory hook and leaves it: code behind a conditional access went wrong."""
     elf = c(
         """
@@ -298,7 +298,7 @@ int main(void) {
     assert plain.receive() == counted.receive()
 
 
-def test_floating_point_load_multiple_is_the_same_with_memory_counted(boot):
+def test_floating_point_load_multiple_is_the_same_with_memory_counted(boot, memory_hook):
     body = """
   ldr r4, =0x20001000
   movs r5, #0
@@ -333,7 +333,7 @@ def test_floating_point_load_multiple_is_the_same_with_memory_counted(boot):
     assert total["ldm_words"] == 40 * (4 + 3 + 6)
 
 
-def test_memory_counting_can_be_switched_between_windows(boot):
+def test_memory_counting_can_be_switched_between_windows(boot, memory_hook):
     elf = c(
         """
 static volatile uint32_t cell;

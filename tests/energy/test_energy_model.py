@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from crest.assets import asset_path
-from crest.energy import EnergyModel, load_energy_model
+from crest.energy import EnergyModel, load_energy_model, load_power
 from crest.errors import AssetError
 from crest.measurement import Estimate
 from crest.schedule import Cadenced, Continuous, characterise
@@ -108,6 +108,31 @@ def test_outside_of_its_domain_it_refuses(target: Target, tmp_path: Path) -> Non
         load_energy_model(target.model_copy(update={"name": "unheard-of"}))
     with pytest.raises(AssetError, match="not of 'other'"):
         load_energy_model(target.model_copy(update={"name": "other"}), path=asset_path("energy_models/nano33ble.yaml"))
+
+
+def test_a_board_may_arrive_before_its_energy_model(target: Target, tmp_path: Path) -> None:
+    bare = target.model_copy(update={"name": "bare"})
+    power = load_power(bare, 64)
+    assert (power.model, power.states.volt) == ("none", 3.0)
+    latency = Estimate(value=2.0, origin="emulated")
+    for schedule in (Continuous(), Cadenced(period_ms=200)):
+        costs = characterise(latency, power.states, schedule)
+        for estimate in (costs.energy_per_inference_uj, costs.energy_per_window_uj, costs.average_power_uw):
+            assert estimate.value is None and estimate.reason == "no energy model"
+    assert load_power(target, 64).model == load_energy_model(target).identity
+
+
+def test_a_malformed_model_is_no_absent_one(target: Target, tmp_path: Path) -> None:
+    (tmp_path / "bare.yaml").write_text(
+        (asset_path("emulation") / "targets" / "nano33ble.yaml").read_text().replace("name: nano33ble", "name: bare")
+    )
+    bare = load_target(str(tmp_path / "bare.yaml"))
+    assert load_power(bare, 64).model == "none"
+    (tmp_path / "bare.energy.yaml").write_text("models: []")
+    with pytest.raises(AssetError, match=r"bare\.energy\.yaml: models"):
+        load_power(bare, 64)
+    with pytest.raises(AssetError, match="no run power at 32 MHz"):
+        load_power(target, 32)
 
 
 def test_identity_names_conditions_and_follows_every_coefficient(target: Target, tmp_path: Path) -> None:

@@ -8,12 +8,14 @@ from functools import cache
 from pathlib import Path
 
 from crest.assets import asset_path
+from crest.compiler.layout import fixed_layout
 from crest.compiler.linker import linker_script
 from crest.compiler.toolchain import Toolchain, host_toolchain, target_toolchain
 from crest.emulators.elf import read_elf
 from crest.emulators.profile import UNALIGNED_PREFIX
 from crest.emulators.unicorn_engine import UnicornEngine, UnicornMachine
 from crest.errors import EmulationError
+from crest.placement import Placement
 from crest.targets import CoreName, load_target
 from tests.kernels.declarations import declarations
 from tests.kernels.table import table_header
@@ -107,7 +109,7 @@ def _build_firmware(core: CoreName, folder: Path) -> bytes:
     parts = (runtime / "harness_startup.c", *sorted(board.glob("*.c")))
     objects = [toolchain.compile_cached(path, [runtime]) for path in parts]
     script = folder / "target.ld"
-    script.write_text(linker_script(target), encoding="utf-8")
+    script.write_text(linker_script(target, fixed_layout(Placement(), target, ())), encoding="utf-8")
     _build(toolchain, folder / "kernels.elf", EmulatedCore.pointer_bytes, objects, [f"CASE_BYTES={CASE_BYTES}"], script)
     return (folder / "kernels.elf").read_bytes()
 

@@ -2,6 +2,7 @@ import pytest
 from search_stubs import make_plan, measurement
 
 from crest.errors import StudyError
+from crest.schedule import Cadenced, Continuous, PowerStates
 from crest.search import policy as scoring
 from crest.study import Constraint
 
@@ -57,3 +58,24 @@ def test_an_absent_metric_gives_its_reason():
     why = scoring.absent_reason(["cycles", "energy_per_window_uj"], priced.metrics(), priced)
     assert why == "energy_per_window_uj has no value: no energy model"
     assert scoring.absent_reason(["rmse"], {"rmse": float("nan")}, None) == "rmse is nan"
+
+
+def test_a_policy_on_what_no_model_knows_is_refused():
+    unknown = PowerStates.unknown("no energy model of board", 3.0)
+
+    def check(schedule, **policy):
+        scoring.check_power(make_plan(policy=policy).study.policy, "board", unknown, schedule)
+
+    for schedule in (Continuous(), Cadenced(period_ms=200)):
+        check(schedule, minimize=["rmse_total", "latency_ms"], subject_to=["ram_bytes <= 4K"])
+        with pytest.raises(
+            StudyError, match=r"policy\.minimize\.1: energy_per_window_uj is not known.*'board'"
+        ) as caught:
+            check(schedule, minimize=["rmse_total", "energy_per_window_uj"])
+        assert "no energy model of board" in str(caught.value)
+        assert "latency_ms" in (caught.value.hint or "")
+        with pytest.raises(StudyError, match=r"policy\.subject_to\.1: average_power_uw"):
+            check(schedule, minimize=["rmse_x"], subject_to=["latency_ms <= 3", "average_power_uw <= 5"])
+    check(Continuous(), minimize=["rmse_x"], subject_to=["duty_cycle <= 1"])
+    with pytest.raises(StudyError, match="duty_cycle is not known"):
+        check(Cadenced(period_ms=200), minimize=["rmse_x"], subject_to=["duty_cycle <= 0.5"])

@@ -5,6 +5,7 @@ import pytest
 import yaml
 
 from crest.errors import StudyError
+from crest.placement import Placement, uniform
 from crest.study import Constraint, Study, load_study, parse_study
 
 MINIMAL = {
@@ -177,6 +178,11 @@ def test_relative_paths_start_from_the_study_file(tmp_path, monkeypatch):
         (with_value("workload", {"odometry": 3}), ["workload.odometry"]),
         (with_value("targets", ["a", "b"]), ["targets", "exactly one target", "got 2"]),
         (with_value("targets", []), ["targets", "exactly one target"]),
+        (with_value("targets", ["a", {"a": {}}]), ["targets", "given twice: a"]),
+        (with_value("targets", [3]), ["targets", "3 is neither a name"]),
+        (with_value("targets", {"a": {"placment": "auto"}}), ["targets.a.placment", "did you mean 'placement'"]),
+        (with_value("targets", {"a": {"placement": "flash"}}), ["targets.a.placement", "nor a mapping with code"]),
+        (with_value("targets", {"a": {"placement": {"arena": 3}}}), ["targets.a.placement.arena"]),
         (with_value("quantization", "int4"), ["quantization.0", "int8"]),
         (with_value("quantization", []), ["quantization"]),
         (with_value("quantization", ["int8", "int8"]), ["quantization", "twice: int8"]),
@@ -251,3 +257,27 @@ def test_a_constraint_is_written_as_it_is_read(text):
 )
 def test_a_violation_is_relative_to_the_limit(text, value, violation):
     assert Constraint.parse(text).violation(value) == pytest.approx(violation)
+
+
+@pytest.mark.parametrize(
+    ("targets", "expected"),
+    [
+        ("a", Placement()),
+        ({"a": {}}, Placement()),
+        ([{"a": {"placement": "auto"}}], uniform("auto")),
+        ({"a": {"placement": {"code": "itcm", "weights": "auto"}}}, Placement(code="itcm", weights="auto")),
+    ],
+)
+def test_a_target_is_a_name_or_a_name_with_its_options(tmp_path, targets, expected):
+    study = load_study(written(tmp_path, with_value("targets", targets)))
+    assert (study.target, study.placement) == ("a", expected)
+
+
+@pytest.mark.parametrize(
+    ("placement", "budget"),
+    [("auto", 50 * 1024), ({"code": "auto", "ram_budget_bytes": 9}, 9), ({"code": "itcm"}, None)],
+)
+def test_auto_placement_keeps_to_the_constraint_on_ram(tmp_path, placement, budget):
+    data = with_value("targets", {"a": {"placement": placement}})
+    data["policy"]["subject_to"] = ["ram_bytes <= 60K", "ram_bytes <= 50K", "ram_bytes >= 1K", "flash_bytes <= 9K"]
+    assert load_study(written(tmp_path, data)).placement.ram_budget_bytes == budget

@@ -1,0 +1,153 @@
+"""What boards there are, and how far the models of each can be trusted: records for programs, tables for people."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from crest.energy import EnergyModel, load_energy_models
+from crest.frozen import Frozen
+from crest.report.format import format_value
+from crest.targets import Region, StallFactor, Target
+from crest.timing import CoreTiming
+from crest.timing.model import load_core_timing
+
+Quality = Literal["none", "declared", "fitted"]
+
+
+class ModelSummary(Frozen):
+    """How far a cycle or energy model can be trusted.
+
+    ``quality``: none, fitted (to silicon cycles; to published or calibrated power), or declared (judgement and
+    datasheet lines, within an interval). ``origin`` says of what in a few words, ``statements`` on what grounds.
+    """
+
+    quality: Quality
+    origin: str
+    statements: tuple[str, ...]
+
+
+class TargetSummary(Frozen):
+    """A board with the quality of its models and its sources."""
+
+    name: str
+    description: str
+    mcu: str
+    core: str
+    fpu: str
+    clock_mhz: tuple[float, ...]
+    regions: tuple[Region, ...]
+    flash_available_bytes: int
+    ram_available_bytes: int
+    ships: bool
+    cycle_model: ModelSummary
+    energy_model: ModelSummary
+    sources: tuple[str, ...]
+
+
+def summarise(target: Target) -> TargetSummary:
+    """Everything that the tables show of a target.
+
+    Raises:
+        AssetError: one of its model files is malformed, or its core has no timing.
+    """
+    same = set(TargetSummary.model_fields) - {"ships", "cycle_model", "energy_model", "sources"}
+    return TargetSummary(
+        **{field: getattr(target, field) for field in same},
+        ships=target.folder is None,
+        cycle_model=_cycle_model(target, load_core_timing(target.core)),
+        energy_model=_energy_model(load_energy_models(target)),
+        sources=target.sources.facts,
+    )
+
+
+def targets_table(summaries: Sequence[TargetSummary]) -> RenderableType:
+    """One row a board."""
+    table = Table(title="Targets")
+    for heading in ("target", "core", "clocks", "memory", "cycle model", "energy model"):
+        table.add_column(heading, overflow="fold")
+    for one in summaries:
+        memory = "\n".join(f"{region.name} {_size(region)}" for region in one.regions)
+        clocks = "\n".join(f"{clock:g} MHz" for clock in one.clock_mhz)
+        row = (one.name, _core(one), clocks, memory, _label(one.cycle_model), _label(one.energy_model))
+        table.add_row(*map(Text, row))
+    return table
+
+
+def target_table(one: TargetSummary) -> RenderableType:
+    """One board in full, with the grounds of its models and its sources."""
+    facts = Table(title=Text(f"{one.name}: {one.description}"), show_header=False)
+    facts.add_column("fact")
+    facts.add_column("value", overflow="fold")
+    rows = [
+        ("microcontroller", one.mcu),
+        ("core", _core(one)),
+        ("clocks", ", ".join(f"{clock:g} MHz" for clock in one.clock_mhz)),
+        *((f"region {r.name}", f"{r.kind}, {_size(r)} at {r.base:#010x}") for r in one.regions),
+        ("flash left by the vendor", _bytes(one.flash_available_bytes)),
+        ("RAM left by the vendor", _bytes(one.ram_available_bytes)),
+        ("cycle model", _grounds(one.cycle_model)),
+        ("energy model", _grounds(one.energy_model)),
+        ("sources", "\n".join(one.sources)),
+    ]  # fmt: skip
+    for name, text in rows:
+        facts.add_row(Text(name), Text(text))
+    return Group(facts)
+
+
+def _cycle_model(target: Target, timing: CoreTiming) -> ModelSummary:
+    stalls = target.fetch_stall_factor
+    return ModelSummary(
+        quality="fitted" if stalls.kind == "fit" else "declared",
+        origin=f"{timing.core} v{timing.version}, stalls {_factor(stalls)}",
+        statements=(
+            f"core: {timing.validation.strip()}",
+            f"memories, {stalls.kind}: {stalls.reason.strip()}",
+            *(
+                f"code in {region}, {_factor(other)}, {other.kind}: {other.reason.strip()}"
+                for region, other in target.fetch_stall_factor_in.items()
+            ),
+        ),
+    )
+
+
+def _factor(stalls: StallFactor) -> str:
+    return f"x{stalls.value:g} [{stalls.low:g}, {stalls.high:g}]"
+
+
+def _energy_model(models: Sequence[EnergyModel]) -> ModelSummary:
+    """The MCU rail decides the quality: prices are made with it."""
+    rails = [model for model in models if model.boundary == "mcu_rail"]
+    kinds = {coefficient.kind for model in rails for coefficient in model.run_coefficients()}
+    fitted = bool(kinds) and kinds <= {"fit", "published"}
+    quality: Quality = "none" if not rails else "fitted" if fitted else "declared"
+    statements = [
+        f"{model.boundary} at {model.conditions.label}: {coefficient.kind}: {coefficient.source}"
+        for model in models
+        for coefficient in model.run_coefficients()
+    ]
+    return ModelSummary(quality=quality, origin=", ".join(sorted(kinds)), statements=tuple(statements))
+
+
+def _core(one: TargetSummary) -> str:
+    return one.core if one.fpu == "none" else f"{one.core}, {one.fpu} FPU"
+
+
+def _size(region: Region) -> str:
+    return _bytes(region.size_bytes)
+
+
+def _bytes(size_bytes: int) -> str:
+    return format_value("size_bytes", size_bytes)
+
+
+def _grounds(model: ModelSummary) -> str:
+    return "\n".join([_label(model), *model.statements])
+
+
+def _label(model: ModelSummary) -> str:
+    return f"{model.quality}: {model.origin}" if model.origin else model.quality

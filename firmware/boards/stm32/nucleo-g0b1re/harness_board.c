@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* NUCLEO-G0B1RE: STM32G0B1 at 64 MHz from its own 16 MHz oscillator; USART2 is the ST-LINK's serial port.
+ * Registers: RM0444, chapters RCC, FLASH, GPIO, USART. After reset the regulator is in range 1, which this clock needs. */
+#include "board.h"
+#include "stm32.h"
+
+#define RCC_CR 0x40021000u
+#define RCC_CFGR 0x40021008u
+#define RCC_PLLCFGR 0x4002100Cu
+#define RCC_IOPENR 0x40021034u
+#define RCC_APBENR1 0x4002103Cu
+#define FLASH_ACR 0x40022000u
+#define GPIOA 0x50000000u
+#define USART2 0x40004400u
+
+#define CR_HSION (1u << 8)
+#define CR_HSIRDY (1u << 10)
+#define CR_PLLON (1u << 24)
+#define CR_PLLRDY (1u << 25)
+#define PLLCFGR_SRC_HSI 2u
+#define PLLCFGR_M(divider) (((divider) - 1u) << 4)
+#define PLLCFGR_N(factor) ((factor) << 8)
+#define PLLCFGR_REN (1u << 28)
+#define PLLCFGR_R(divider) (((divider) - 1u) << 29)
+#define CFGR_SW 7u
+#define CFGR_SW_PLL 2u
+#define CFGR_SWS (7u << 3)
+#define CFGR_SWS_PLL (2u << 3)
+#define IOPENR_GPIOA (1u << 0)
+#define APBENR1_USART2 (1u << 17)
+#define ACR_LATENCY 7u
+#define ACR_PRFTEN (1u << 8)
+#define ACR_ICEN (1u << 9)
+#define WAIT_STATES 2u
+
+#define CLOCK_HZ 64000000u
+#define AF1 1u
+
+static void start_clock(void) {
+  set_bits(RCC_CR, CR_HSION);
+  wait_for(RCC_CR, CR_HSIRDY, CR_HSIRDY);
+  /* 16 MHz / 1 * 8 / 2 */
+  REGISTER(RCC_PLLCFGR) = PLLCFGR_SRC_HSI | PLLCFGR_M(1u) | PLLCFGR_N(8u) | PLLCFGR_R(2u) | PLLCFGR_REN;
+  set_bits(RCC_CR, CR_PLLON);
+  set_field(FLASH_ACR, ACR_LATENCY, ACR_PRFTEN | ACR_ICEN | WAIT_STATES); /* the rest is the debugger's */
+  wait_for(FLASH_ACR, ACR_LATENCY, WAIT_STATES);
+  wait_for(RCC_CR, CR_PLLRDY, CR_PLLRDY);
+  set_field(RCC_CFGR, CFGR_SW, CFGR_SW_PLL);
+  wait_for(RCC_CFGR, CFGR_SWS, CFGR_SWS_PLL);
+}
+
+void board_init(void) {
+  start_clock();
+  set_bits(RCC_IOPENR, IOPENR_GPIOA);
+  set_bits(RCC_APBENR1, APBENR1_USART2);
+  stm32_uart_pin(GPIOA, 2, AF1);
+  stm32_uart_pin(GPIOA, 3, AF1);
+  stm32f7_usart_start(USART2, USART_DIVIDER(CLOCK_HZ));
+}
+
+uint8_t board_read_byte(void) { return stm32f7_usart_read(USART2); }
+
+void board_write(const uint8_t *data, uint32_t bytes) { stm32f7_usart_write(USART2, data, bytes); }
+
+uint32_t board_clock_hz(void) { return CLOCK_HZ; }

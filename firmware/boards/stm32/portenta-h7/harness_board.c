@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Arduino Portenta H7: Cortex-M7 of the STM32H747 at 480 MHz from the 25 MHz oscillator; the Cortex-M4 stays in reset.
+ * There is no serial port over USB: USART1 is on the header, TX PA9 and RX PA10. The bootloader leaves its clock running.
+ * Registers and sequences: RM0399, chapters PWR, RCC, SYSCFG, FLASH, GPIO, USART. */
+#include "board.h"
+#include "stm32h7.h"
+
+#define RCC_D1CFGR 0x58024418u
+#define RCC_D2CFGR 0x5802441Cu
+#define RCC_D3CFGR 0x58024420u
+#define RCC_D2CCIP2R 0x58024454u
+#define RCC_AHB4ENR 0x580244E0u
+#define RCC_APB2ENR 0x580244F0u
+#define RCC_APB4ENR 0x580244F4u
+#define PWR_D3CR 0x58024818u
+#define SYSCFG_PWRCR 0x5800042Cu
+#define GPIOA 0x58020000u
+#define GPIOH_MODER 0x58021C00u
+#define GPIOH_BSRR 0x58021C18u
+#define USART1 0x40011000u
+
+#define D1CFGR_HPRE_2 8u
+#define D1CFGR_D1PPRE_2 (4u << 4)
+#define D2CFGR_D2PPRE1_2 (4u << 4)
+#define D2CFGR_D2PPRE2_2 (4u << 8)
+#define D3CFGR_D3PPRE_2 (4u << 4)
+#define D2CCIP2R_USART16SEL (7u << 3)
+#define AHB4ENR_GPIOA (1u << 0)
+#define AHB4ENR_GPIOH (1u << 7)
+#define APB2ENR_USART1 (1u << 4)
+#define APB4ENR_SYSCFG (1u << 1)
+#define PWRCR_ODEN (1u << 0)
+#define VOS_1 (3u << 14)
+#define WAIT_STATES 4u
+
+#define OSCEN_PIN 1u
+#define MODER_OUTPUT 1u
+#define APB2_HZ 120000000u
+#define AF7 7u
+
+static void leave_pll(void) {
+  set_bits(RCC_CR, CR_HSION);
+  wait_for(RCC_CR, CR_HSIRDY, CR_HSIRDY);
+  stm32h7_select_clock(CFGR_SW_HSI);
+  set_field(RCC_CR, CR_PLL1ON, 0);
+  wait_for(RCC_CR, CR_PLL1RDY, 0);
+}
+
+/* VOS0, which 480 MHz needs: VOS1 and over-drive, with the core behind the LDO. */
+static void raise_voltage(void) {
+  stm32h7_set_supply(CR3_SMPSEN | CR3_SMPSLEVEL_1V8 | CR3_LDOEN);
+  set_field(PWR_D3CR, VOS, VOS_1);
+  wait_for(PWR_D3CR, VOSRDY, VOSRDY);
+  set_bits(RCC_APB4ENR, APB4ENR_SYSCFG);
+  set_bits(SYSCFG_PWRCR, PWRCR_ODEN);
+  wait_for(PWR_D3CR, VOSRDY, VOSRDY);
+}
+
+static void enable_oscillator(void) {
+  set_bits(RCC_AHB4ENR, AHB4ENR_GPIOH);
+  REGISTER(GPIOH_BSRR) = 1u << OSCEN_PIN;
+  set_field(GPIOH_MODER, 3u << 2u * OSCEN_PIN, MODER_OUTPUT << 2u * OSCEN_PIN);
+}
+
+static void start_clock(void) {
+  leave_pll();
+  raise_voltage();
+  enable_oscillator();
+  set_field(FLASH_ACR, ACR_LATENCY, WAIT_STATES);
+  wait_for(FLASH_ACR, ACR_LATENCY, WAIT_STATES);
+  REGISTER(RCC_D1CFGR) = D1CFGR_HPRE_2 | D1CFGR_D1PPRE_2; /* buses at 240 MHz, peripherals at 120 MHz */
+  REGISTER(RCC_D2CFGR) = D2CFGR_D2PPRE1_2 | D2CFGR_D2PPRE2_2;
+  REGISTER(RCC_D3CFGR) = D3CFGR_D3PPRE_2;
+  stm32h7_start_pll(5u, PLLCFGR_RGE1_4_TO_8_MHZ, PLL1DIVR(192u, 2u, 10u, 2u));
+  stm32h7_select_clock(CFGR_SW_PLL1);
+}
+
+void board_init(void) {
+  start_clock();
+  cortex_m7_enable_caches();
+  set_bits(RCC_AHB4ENR, AHB4ENR_GPIOA);
+  set_field(RCC_D2CCIP2R, D2CCIP2R_USART16SEL, 0); /* the clock of its bus */
+  set_bits(RCC_APB2ENR, APB2ENR_USART1);
+  stm32_uart_pin(GPIOA, 9, AF7);
+  stm32_uart_pin(GPIOA, 10, AF7);
+  stm32f7_usart_start(USART1, USART_DIVIDER(APB2_HZ));
+}
+
+uint8_t board_read_byte(void) { return stm32f7_usart_read(USART1); }
+
+void board_write(const uint8_t *data, uint32_t bytes) { stm32f7_usart_write(USART1, data, bytes); }
+
+uint32_t board_clock_hz(void) { return 480000000u; }

@@ -1,0 +1,128 @@
+"""What the start-up code of the STM32 boards leaves in the chip: its clock tree, read back as the manuals describe it.
+
+The decoding is written from the reference manuals and shares nothing with the firmware.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pytest
+
+from crest.compiler.build import build_program, lower_graph
+from crest.compiler.importer import import_tflite
+from crest.compiler.toolchain import target_toolchain
+from crest.emulators.unicorn_engine import UnicornEngine
+from crest.targets import load_target, target_names
+from tests.models_small import dense_model
+
+BAUD = 115200
+
+
+@dataclass(frozen=True)
+class Clocks:
+    """In MHz; ``limits`` are those of the phase comparator and of the oscillator of the PLL."""
+
+    core: float
+    usart: float
+    comparator: float
+    oscillator: float
+    limits: tuple[tuple[float, float], tuple[float, float]]
+
+
+def ahb(code: int) -> int:
+    """Divider of an AHB prescaler field."""
+    return (2, 4, 8, 16, 64, 128, 256, 512)[code - 8] if code >= 8 else 1
+
+
+def apb(code: int) -> int:
+    """Divider of an APB prescaler field."""
+    return 2 << code - 4 if code >= 4 else 1
+
+
+def clocks_f4_f7(read, crystal: float, bus: int) -> Clocks:
+    """RM0390 and RM0385: RCC at 0x40023800."""
+    pll, cfgr = read(0x40023804), read(0x40023808)
+    assert cfgr >> 2 & 3 == 2 and pll >> 22 & 1 == 1, "runs from the PLL, and the PLL from HSE"
+    comparator = crystal / (pll & 0x3F)
+    oscillator = comparator * (pll >> 6 & 0x1FF)
+    core = oscillator / (2, 4, 6, 8)[pll >> 16 & 3] / ahb(cfgr >> 4 & 15)
+    assert oscillator / (pll >> 24 & 15) <= 48 and read(0x40007004) >> 16 & 3 == 3, "output Q; over-drive"
+    apb1, apb2 = core / apb(cfgr >> 10 & 7), core / apb(cfgr >> 13 & 7)
+    assert apb1 <= core / 4 and apb2 <= core / 2, "limits of the peripheral buses at the top clock"
+    return Clocks(core, {1: apb1, 2: apb2}[bus], comparator, oscillator, ((0.95, 2.1), (100, 432)))
+
+
+def clocks_l4plus(read, internal: float, _bus: int) -> Clocks:
+    """RM0432: RCC at 0x40021000."""
+    pll, cfgr = read(0x4002100C), read(0x40021008)
+    assert cfgr >> 2 & 3 == 3 and pll & 3 == 2 and pll >> 24 & 1, "runs from output R of the PLL, which runs from HSI16"
+    comparator = internal / ((pll >> 4 & 15) + 1)
+    oscillator = comparator * (pll >> 8 & 0x7F)
+    core = oscillator / (2 * ((pll >> 25 & 3) + 1)) / ahb(cfgr >> 4 & 15)
+    assert not read(0x40007080) >> 8 & 1 and read(0x40007000) >> 9 & 3 == 1, "range 1 boost"
+    assert read(0x40007004) >> 9 & 1, "VDDIO2 for port G"
+    return Clocks(core, core / apb(cfgr >> 8 & 7), comparator, oscillator, ((2.66, 8), (64, 344)))
+
+
+def clocks_g0(read, internal: float, _bus: int) -> Clocks:
+    """RM0444: RCC at 0x40021000."""
+    pll, cfgr = read(0x4002100C), read(0x40021008)
+    assert cfgr >> 3 & 7 == 2 and pll & 3 == 2 and pll >> 28 & 1, "runs from output R of the PLL, which runs from HSI16"
+    comparator = internal / ((pll >> 4 & 7) + 1)
+    oscillator = comparator * (pll >> 8 & 0x7F)
+    core = oscillator / ((pll >> 29 & 7) + 1) / ahb(cfgr >> 8 & 15)
+    return Clocks(core, core / apb(cfgr >> 12 & 7), comparator, oscillator, ((2.66, 16), (64, 344)))
+
+
+def clocks_h7(read, external: float, bus: int) -> Clocks:
+    """RM0399 and RM0455: RCC at 0x58024400."""
+    select, config, dividers = read(0x58024428), read(0x5802442C), read(0x58024430)
+    assert read(0x58024410) >> 3 & 7 == 3 and select & 3 == 2, "runs from PLL1, and PLL1 from HSE"
+    assert not config & 0b11 and config >> 16 & 1, "no fraction, wide oscillator, output P"
+    comparator = external / (select >> 4 & 0x3F)
+    low, high = ((1, 2), (2, 4), (4, 8), (8, 16))[config >> 2 & 3]
+    oscillator = comparator * ((dividers & 0x1FF) + 1)
+    system = oscillator / ((dividers >> 9 & 0x7F) + 1)
+    domain1, domain2 = read(0x58024418), read(0x5802441C)
+    core = system / ahb(domain1 >> 8 & 15)
+    buses = core / ahb(domain1 & 15)
+    usart = buses / apb(domain2 >> (4 if bus == 1 else 8) & 7)
+    assert usart <= core / 2 and read(0x58024818) >> 14 & 3 == 3, "limit of the peripheral buses; top voltage"
+    return Clocks(core, usart, comparator, oscillator, ((low, high), (192, 960)))
+
+
+# Decoder, oscillator in MHz, bus of the USART, FLASH_ACR, wait states at the top clock.
+BOARDS = {
+    "nucleo-g0b1re": (clocks_g0, 16, 1, 0x40022000, 2),
+    "nucleo-f446re": (clocks_f4_f7, 8, 1, 0x40023C00, 5),
+    "nucleo-l4r5zi": (clocks_l4plus, 16, 1, 0x40022000, 5),
+    "disco-f746ng": (clocks_f4_f7, 25, 2, 0x40023C00, 7),
+    "nucleo-h7a3zi": (clocks_h7, 8, 1, 0x52002000, 6),
+    "portenta-h7": (clocks_h7, 25, 2, 0x52002000, 4),
+}
+DIVIDERS = {"stm32f4-usart": (0x08, 1), "stm32f7-usart": (0x0C, 1), "stm32-lpuart": (0x0C, 256)}
+
+
+@pytest.mark.parametrize("name", BOARDS)
+def test_the_clock_tree_gives_the_stated_clock_and_the_baud_rate(name):
+    decode, oscillator, bus, flash, wait_states = BOARDS[name]
+    target = load_target(name)
+    lowered = lower_graph(import_tflite(dense_model(), "small"), target.core)
+    program = build_program(lowered, target, target_toolchain("zig", target))
+    machine = UnicornEngine().boot(program.elf, target)
+    assert machine.receive() == b""  # it waits for the host
+    clocks = decode(lambda address: machine._bus.read(address, 4), oscillator, bus)
+    assert clocks.core == max(target.clock_mhz)
+    for value, (low, high) in zip((clocks.comparator, clocks.oscillator), clocks.limits, strict=True):
+        assert low <= value <= high
+    assert machine._bus.read(flash, 4) & 15 == wait_states
+    uart = target.peripherals[target.uart]
+    offset, scale = DIVIDERS[uart.model]
+    divider = machine._bus.read(uart.base + offset, 4)
+    assert clocks.usart * 1e6 * scale / divider == pytest.approx(BAUD, rel=0.002)
+    machine.close()
+
+
+def test_every_stm32_board_is_looked_at():
+    assert {name for name in target_names() if load_target(name).mcu.startswith("STM32")} == set(BOARDS)
