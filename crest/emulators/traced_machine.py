@@ -98,7 +98,7 @@ class TracedMachine(UnicornMachine):
         base = address & ~(PAGE_BYTES - 1)
         return (
             f"{address:#010x} was read {reads:,} times: does the firmware wait for a bit of it? Stub it (--stubs): "
-            f"peripherals: {{at_{base:08x}: {{base: {base:#010x}, registers: {{{address - base:#x}: 0xFFFFFFFF}}}}}}"
+            f"peripherals: {{at_{base:08x}: {{base: {base:#010x}, fixed: {{{address - base:#x}: 0xFFFFFFFF}}}}}}"
         )
 
     def take_text(self) -> bytes:

@@ -125,8 +125,8 @@ def test_a_peripheral_that_is_not_there_comes_with_its_stub():
     # With the stub of the hint it waits for ever; now the hint names the register.
     with pytest.raises(EmulationError, match="endless loop") as caught:
         _with_small_budget(elf, stubs(at_40003000={"base": 0x40003000}))
-    assert "0x40003104 was read" in caught.value.hint and "registers: {0x104: 0xFFFFFFFF}" in caught.value.hint
-    found = profiled(elf, stubs=stubs(at_40003000={"base": 0x40003000, "registers": {0x104: 0xFFFFFFFF}}))
+    assert "0x40003104 was read" in caught.value.hint and "fixed: {0x104: 0xFFFFFFFF}" in caught.value.hint
+    found = profiled(elf, stubs=stubs(at_40003000={"base": 0x40003000, "fixed": {0x104: 0xFFFFFFFF}}))
     assert "waits for input" in found.ends
 
 
@@ -168,9 +168,9 @@ def test_registers_of_a_stub():
     }
     """
     given = stubs(
-        all={"base": 0x40003000, "size_bytes": 0x200, "registers": {
-            0x0: 5, 0x4: {"sequence": [1, 2]}, 0x8: {"reset": 0x100, "ready": {1: 2}}, 0xC: {"output": True}}},
-        inner={"base": 0x40003100, "size_bytes": 0x10, "registers": {0x4: {"value": 9}}},
+        all={"base": 0x40003000, "size_bytes": 0x200, "fixed": {0x0: 5}, "sequence": {0x4: [1, 2]}, "output": [0xC],
+             "registers": {0x8: 0x100}, "follows": {0x8: {0: 1}}},
+        inner={"base": 0x40003100, "size_bytes": 0x10, "fixed": {0x4: 9}},
         uart={"base": 0x40002000},
     )  # fmt: skip
     elf = c(body)
@@ -198,11 +198,11 @@ def _halfword(elf, address):
         ({"p": {}}, "base"),
         ({"p": {"base": -1}}, "greater than or equal to 0"),
         ({"p": {"base": 0x40000000, "size_bytes": 0}}, "greater than 0"),
-        ({"p": {"base": 0x40000000, "registers": {0x2: 1}}}, "not a word within"),
-        ({"p": {"base": 0x40000000, "registers": {0x1000: 1}}}, "not a word within"),
-        ({"p": {"base": 0x40000000, "registers": {0: {"value": 1, "output": True}}}}, "give one of"),
-        ({"p": {"base": 0x40000000, "registers": {0: True}}}, "valid dictionary"),
-        ({"p": {"base": 0x40000000, "registers": {0: 1 << 32}}}, "less than or equal to"),
+        ({"p": {"base": 0x40000000, "fixed": {0x2: 1}}}, "multiple of 4"),
+        ({"p": {"base": 0x40000000, "fixed": {0x1000: 1}}}, "outside of its 0x1000 bytes"),
+        ({"p": {"base": 0x40000000, "fixed": {0: 1}, "output": [0]}}, "given twice"),
+        ({"p": {"base": 0x40000000, "sequence": {0: []}}}, "at least 1"),
+        ({"p": {"base": 0x40000000, "fixed": {0: 1 << 32}}}, "less than or equal to"),
     ],
 )
 def test_malformed_stubs(given, words):
