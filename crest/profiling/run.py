@@ -78,10 +78,10 @@ def profile_firmware(request: ProfileRequest) -> FirmwareProfile:
     file = ELFFile(io.BytesIO(request.elf))
     functions = FunctionTable(file)
     is_ours = all(name in functions for name in _OURS)
-    begin = request.begin or (_INFERENCE if is_ours else None)
+    begin = _INFERENCE if is_ours and request.begin is None else request.begin
     window = Window(
-        begin=functions.address(begin) if begin else NOWHERE,
-        end=functions.address(request.end) if request.end else NOWHERE,
+        begin=NOWHERE if begin is None else functions.address(begin),
+        end=NOWHERE if request.end is None else functions.address(request.end),
         ends_on_return=begin is not None and request.end is None,
         instructions_max=request.instructions_max or INSTRUCTIONS_MAX,
     )
