@@ -17,7 +17,7 @@ from rich.table import Table
 from crest.profiling import ProfileRequest, profile_firmware
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from tests.emulators.firmware import TARGET, c  # noqa: E402
+from tests.emulators.firmware import TARGET, c
 
 CALLS = """
 static volatile uint32_t sink;

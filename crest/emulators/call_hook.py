@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal
@@ -15,8 +14,7 @@ from unicorn.arm_const import UC_ARM_REG_LR, UC_ARM_REG_SP
 from unicorn.unicorn_py3 import unicorn as binding
 
 from crest.emulators.hooks import address_of, attach_native
-from crest.emulators.native import native_library
-from crest.errors import EmulationError
+from crest.emulators.native import load_library, words
 
 DEPTH_MAX: Final = 256
 NOWHERE: Final = 1  # an odd address, which no block has
@@ -30,12 +28,8 @@ End = Literal["", "to", "returned", "budget", "full"]
 _ENDS: Final[tuple[End, ...]] = ("", "to", "returned", "budget", "full")
 
 
-def _words(*names: str) -> list[tuple[str, type[ctypes.c_uint64]]]:
-    return [(name, ctypes.c_uint64) for name in names]
-
-
 class _Table(ctypes.Structure):
-    _fields_ = tuple(_words("index", "index_log2", "entries", "words", "used", "capacity"))
+    _fields_ = tuple(words("index", "index_log2", "entries", "words", "used", "capacity"))
 
 
 class _Frame(ctypes.Structure):
@@ -46,9 +40,9 @@ class _State(ctypes.Structure):
     """``state_t`` of ``emulation/native/call_hook.c``, which documents the fields."""
 
     _fields_ = (
-        *_words("reg_read", "mem_read", "emu_stop", "register_sp", "register_lr", "stop_reason", "reason"),
-        *_words("from_address", "to_address", "end_on_return", "budget", "counting", "ended", "end_address"),
-        *_words(
+        *words("reg_read", "mem_read", "emu_stop", "register_sp", "register_lr", "stop_reason", "reason"),
+        *words("from_address", "to_address", "end_on_return", "budget", "counting", "ended", "end_address"),
+        *words(
             "instructions", "deep_calls", "node", "block", "depth", "function_count", "function_begins", "function_ends"
         ),
         ("blocks", _Table),
@@ -93,7 +87,7 @@ class CallHook:
     def __init__(
         self, uc: Any, stop_reason: int, reason: int, functions: Sequence[tuple[int, int]], window: Window
     ) -> None:
-        library = _library()
+        library = load_library("call_hook", _State)
         self._begins = np.array([begin for begin, _ in functions], np.uint32)
         self._ends = np.array([end for _, end in functions], np.uint32)
         self._arrays: list[NDArray[Any]] = []
@@ -170,17 +164,3 @@ class CallHook:
         table.index, table.index_log2 = index.ctypes.data, capacity_log2 + 1
         table.entries, table.words, table.capacity = entries.ctypes.data, words, 1 << capacity_log2
         return entries
-
-
-@functools.cache
-def _library() -> ctypes.CDLL:
-    path = native_library("call_hook")
-    try:
-        library = ctypes.CDLL(str(path))
-        library.crest_call_state_size.restype = ctypes.c_uint64
-        size = library.crest_call_state_size()
-    except (OSError, AttributeError) as exc:
-        raise EmulationError(f"{path}: cannot be loaded: {exc}", hint="delete the file; it is rebuilt") from exc
-    if size != ctypes.sizeof(_State):
-        raise EmulationError(f"{path}: its state has {size} bytes, expected {ctypes.sizeof(_State)}")
-    return library

@@ -41,30 +41,31 @@ class _Region(ctypes.Structure):
     _fields_ = (("begin", ctypes.c_uint64), ("end", ctypes.c_uint64))
 
 
-def _words(*names: str) -> list[tuple[str, type[ctypes.c_uint64]]]:
+def words(*names: str) -> list[tuple[str, type[ctypes.c_uint64]]]:
+    """Fields of 64 bits."""
     return [(name, ctypes.c_uint64) for name in names]
 
 
 class Table(ctypes.Structure):
     """``table_t`` of ``emulation/native/profile_hook.c``."""
 
-    _fields_ = tuple(_words("slots", "capacity_log2", "used"))
+    _fields_ = tuple(words("slots", "capacity_log2", "used"))
 
 
 class NativeCache(ctypes.Structure):
     """``cache_t`` of ``emulation/native/memory_system.h``."""
 
-    _fields_ = tuple(_words("line_log2", "sets", "ways", "tags"))
+    _fields_ = tuple(words("line_log2", "sets", "ways", "tags"))
 
 
 class NativeMemorySystem(ctypes.Structure):
     """``memory_system_t`` of ``emulation/native/memory_system.h``, which documents the fields."""
 
     _fields_ = (
-        *_words("enabled", "line_log2", "fetched_regions", "flash_regions", "cached_regions", "is_unified"),
+        *words("enabled", "line_log2", "fetched_regions", "flash_regions", "cached_regions", "is_unified"),
         ("instruction", NativeCache),
         ("data", NativeCache),
-        *_words("fetch_line", "load_line"),
+        *words("fetch_line", "load_line"),
     )
 
 
@@ -72,10 +73,10 @@ class HookState(ctypes.Structure):
     """``state_t`` of ``emulation/native/profile_hook.c``, which documents the fields."""
 
     _fields_ = (
-        *_words("reg_read", "reg_write", "emu_stop", "register_r0", "register_epsr", "lazy_pc"),
-        *_words("mark_address", "layers_max", "guard_blocks", "reason"),
-        *_words("bad_mark", "halfwords", "last_address", "spins", "counting", "row", "previous_address"),
-        *_words("previous_size", "accesses", "bank", "windows", "memory_enabled"),
+        *words("reg_read", "reg_write", "emu_stop", "register_r0", "register_epsr", "lazy_pc"),
+        *words("mark_address", "layers_max", "guard_blocks", "reason"),
+        *words("bad_mark", "halfwords", "last_address", "spins", "counting", "row", "previous_address"),
+        *words("previous_size", "accesses", "bank", "windows", "memory_enabled"),
         ("memory_counted", ctypes.c_uint64 * BANKS),
         ("rows_used", ctypes.c_uint64 * BANKS),
         ("edges", Table * BANKS),
@@ -96,31 +97,32 @@ def load_hooks() -> ctypes.CDLL:
         ToolchainError: it has to be built, and the compiler is absent or fails.
         EmulationError: its state structure is not ours.
     """
-    path = native_library("profile_hook")
+    library = load_library("profile_hook", HookState)
+    library.crest_grow.restype = None
+    library.crest_grow.argtypes = (ctypes.POINTER(Table), ctypes.c_uint64, ctypes.c_uint64)
+    return library
+
+
+def load_library(name: str, state: type[ctypes.Structure]) -> ctypes.CDLL:
+    """Load ``emulation/native/<name>.c``, compiled, whose ``crest_state_size()`` must be that of ``state``.
+
+    Raises:
+        ToolchainError: it has to be built, and the compiler is absent or fails.
+        EmulationError: its state structure is another one.
+    """
+    source = asset_path("emulation", "native", f"{name}.c")
+    path = _library_path(source)
+    if not path.exists():
+        _build(source, path)
     try:
         library = ctypes.CDLL(str(path))
         library.crest_state_size.restype = ctypes.c_uint64
         size = library.crest_state_size()
     except (OSError, AttributeError) as exc:
         raise EmulationError(f"{path}: cannot be loaded: {exc}", hint="delete the file; it is rebuilt") from exc
-    if size != ctypes.sizeof(HookState):
-        raise EmulationError(f"{path}: its state has {size} bytes, expected {ctypes.sizeof(HookState)}")
-    library.crest_grow.restype = None
-    library.crest_grow.argtypes = (ctypes.POINTER(Table), ctypes.c_uint64, ctypes.c_uint64)
+    if size != ctypes.sizeof(state):
+        raise EmulationError(f"{path}: its state has {size} bytes, expected {ctypes.sizeof(state)}")
     return library
-
-
-def native_library(name: str) -> Path:
-    """``emulation/native/<name>.c``, compiled.
-
-    Raises:
-        ToolchainError: it has to be built, and the compiler is absent or fails.
-    """
-    source = asset_path("emulation", "native", f"{name}.c")
-    path = _library_path(source)
-    if not path.exists():
-        _build(source, path)
-    return path
 
 
 def _library_path(source: Path) -> Path:

@@ -19,7 +19,7 @@ from crest.emulators.native import REASON_GUARD, REASON_SPIN, REASON_UART, HookS
 from crest.emulators.selftest import check_unicorn
 from crest.emulators.semihosting import BREAKPOINT, Semihosting
 from crest.emulators.stubs import StubDevice, Stubs, stub_slots
-from crest.emulators.unicorn_engine import WFI, UnicornMachine
+from crest.emulators.unicorn_engine import GUARD_BLOCKS, WFI, UnicornMachine
 from crest.errors import EmulationError
 from crest.targets import Target
 
@@ -65,7 +65,7 @@ class TracedMachine(UnicornMachine):
         check_unicorn()
         lint_elf(image, target)
         slots = list(stub_slots(stubs)) if stubs else []
-        super().__init__(image, target, guard_blocks=window.instructions_max, stubs=slots)
+        super().__init__(image, target, guard_blocks=max(GUARD_BLOCKS, window.instructions_max), stubs=slots)
         self._texts: list[StubDevice] = [slot.device for slot in slots if isinstance(slot.device, StubDevice)]
         self._semihosting = Semihosting()
         self._end: RunEnd | None = None

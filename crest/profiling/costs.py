@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -15,6 +15,7 @@ from crest.emulators.call_hook import NO_NODE, CallHook
 from crest.emulators.counts import edge_counts
 from crest.emulators.profile import ExecutionProfile, LayerProfile
 from crest.profiling.lines import Line, LineTable
+from crest.targets import Region
 from crest.timing import CycleModel
 
 Counts = NDArray[np.int64]
@@ -30,6 +31,15 @@ class Code:
 
     block_at: Callable[[int, int], Block]
     bytes_at: Callable[[int, int], bytes]
+
+
+def main_region(calls: CallHook, regions: Sequence[Region]) -> str | None:
+    """The region that most of the executed instructions lie in; None for none."""
+    blocks, edges = calls.blocks(), calls.edges()
+    numbers = (edges[:, 1] & np.uint64(0xFFFFFFFF)).astype(np.int64)
+    addresses, executed = blocks[numbers, 0], blocks[numbers, 4] * edges[:, 2]
+    sums = {r.name: int(executed[(addresses >= r.base) & (addresses < r.end)].sum()) for r in regions}
+    return max(sums, key=sums.__getitem__) if any(sums.values()) else None
 
 
 @dataclass(frozen=True)

@@ -26,6 +26,7 @@ from crest.profiling.costs import (
     cost_places,
     inclusive_costs,
     line_costs,
+    main_region,
     node_costs,
     node_path,
 )
@@ -33,7 +34,7 @@ from crest.profiling.lines import LineTable
 from crest.profiling.report import CallPath, FirmwareProfile, FunctionCost, LineCost
 from crest.profiling.symbols import FunctionTable
 from crest.targets import Target
-from crest.timing import load_cycle_model
+from crest.timing import CycleModel, load_cycle_model
 
 INSTRUCTIONS_MAX: Final = 2_000_000_000
 _INFERENCE: Final = "model_run"
@@ -114,6 +115,7 @@ class _Run:
         self._output = bytearray()
         self._code = Code(machine.block_at, machine.code_at)
         self._end = RunEnd("input")
+        self._doubt: str | None = None
 
     def go(self, is_ours: bool) -> None:
         """Run to the end."""
@@ -154,7 +156,7 @@ class _Run:
     def result(self) -> FirmwareProfile:
         """What has been counted."""
         request, machine = self._request, self._machine
-        model = load_cycle_model(request.target)
+        model = self._cycle_model()
         engine = f"{UnicornEngine.name} {UnicornEngine.version}"
         spin = self._end.address if self._end.kind == "spin" else None
         places = cost_places(machine.calls, self._code, request.target.core, engine, model, spin)
@@ -185,6 +187,15 @@ class _Run:
             output=(self._output + machine.take_text()).decode("utf-8", "replace"),
             notes=tuple(self._notes(own, lines.get(None), total.get("instructions", 0))),
         )
+
+    def _cycle_model(self) -> CycleModel:
+        """The cycle model of the region that most of the code ran in, if it has one of its own."""
+        target = self._request.target
+        region = main_region(self._machine.calls, target.regions)
+        if region is None or region == target.code_region or region in target.fetch_stall_factor_in:
+            return load_cycle_model(target, region)
+        self._doubt = f"nothing is known of the cycles of code in {region}; those of {target.code_region} are given"
+        return load_cycle_model(target)
 
     def _function_costs(self, own: dict[int, Cost]) -> list[FunctionCost]:
         nodes = self._machine.calls.nodes()
@@ -245,7 +256,7 @@ class _Run:
         return "?" if address is None else f"{address:#010x}"
 
     def _notes(self, own: dict[int, Cost], without_line: Cost | None, instructions: int) -> list[str]:
-        calls, notes = self._machine.calls, []
+        calls, notes = self._machine.calls, [self._doubt] if self._doubt else []
         if self._request.end and self._end.kind != "to":
             notes.append(f"{self._request.end} was not reached")
         if self._end.kind == "budget" and (hint := self._machine.poll_hint()):

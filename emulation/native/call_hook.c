@@ -57,7 +57,7 @@ typedef int (*reg_read_t)(void *, int, void *);
 typedef int (*mem_read_t)(void *, uint64_t, void *, uint64_t);
 typedef int (*emu_stop_t)(void *);
 
-uint64_t crest_call_state_size(void) { return sizeof(state_t); }
+uint64_t crest_state_size(void) { return sizeof(state_t); }
 
 static void stop(void *uc, const state_t *s) {
     *(uint64_t *)(uintptr_t)s->stop_reason = s->reason;

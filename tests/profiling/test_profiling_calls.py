@@ -194,6 +194,42 @@ last:
     }
 
 
+def test_a_helper_that_returns_elsewhere():
+    """As GCC's helpers for switch tables do: they change where they return to."""
+    found = profiled(
+        asm("""
+  bl chooser
+  bl last
+  b .
+.thumb_func
+.type chooser,%function
+chooser:
+  push {r4, lr}
+  bl helper
+  nop
+  nop
+  nop
+  pop {r4, pc}
+.thumb_func
+.type helper,%function
+helper:
+  mov r0, lr
+  adds r0, #4
+  bx r0
+.thumb_func
+.type last,%function
+last:
+  bx lr
+""")
+    )
+    assert paths(found) == {
+        "Reset_Handler": 3,
+        "Reset_Handler;chooser": 4,
+        "Reset_Handler;chooser;helper": 3,
+        "Reset_Handler;last": 1,
+    }
+
+
 def test_a_switch_of_stacks_keeps_what_functions_cost():
     """Two stacks that call each other confuse the paths; the cost of each function in itself stays exact."""
     found = profiled(

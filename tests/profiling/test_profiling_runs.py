@@ -76,6 +76,15 @@ def test_the_limit_is_exact_to_a_block():
     assert found.ends == "the limit of 10,000 instructions" and 9_990 <= found.instructions <= 10_000
 
 
+def test_the_limit_is_of_the_part_and_not_of_the_way_there():
+    body = f"""
+    __attribute__((noinline)) void part(void) {{ for (;;) __asm__ volatile("nop\\n\\tnop"); }}
+    {MAIN} {{ for (int i = 0; i < 5000; i++) __asm__ volatile("nop"); part(); return 0; }}
+    """
+    found = profiled(c(body), begin="part", instructions_max=100)
+    assert found.begins == "part is entered" and 90 <= found.instructions <= 100
+
+
 def test_a_part_that_is_not_reached():
     with pytest.raises(EmulationError, match="put was not reached: the firmware waits for input"):
         profiled(c(f"{MAIN} {{ return 0; }}"), begin="put")
@@ -215,3 +224,22 @@ def test_a_stub_on_top_of_memory():
 
     with pytest.raises(AssetError, match="overlap a memory region"):
         profiled(c(f"{MAIN} {{ return 0; }}"), stubs=stubs(p={"base": 0x20000000}))
+
+
+def test_code_in_ram():
+    """Most of it runs where the target says nothing of its cycles."""
+    body = f"""
+    __attribute__((section(".data.code"), noinline)) void fast(void) {{
+      for (int i = 0; i < 5000; i++) __asm__ volatile("nop");
+    }}
+    {MAIN} {{ void (*volatile run)(void) = fast; run(); return 0; }}
+    """
+    found = profiled(c(body))
+    (fast,) = [row for row in found.functions if row.name == "fast"]
+    assert fast.address >= TARGET.ram.base and fast.self_instructions > 15_000
+    assert any("nothing is known of the cycles of code in ram" in note for note in found.notes)
+    factor = TARGET.fetch_stall_factor.model_copy(update={"value": 1.0, "low": 1.0})
+    known = TARGET.model_copy(update={"fetch_stall_factor_in": {"ram": factor}})
+    again = profile_firmware(ProfileRequest(c(body), known))
+    assert again.cycles.value * TARGET.fetch_stall_factor.value == pytest.approx(found.cycles.value)
+    assert not any("nothing is known" in note for note in again.notes)
