@@ -25,6 +25,7 @@ from crest.targets import Target
 
 EndKind = Literal["to", "returned", "budget", "exit", "breakpoint", "sleep", "spin", "input"]
 _BREAKPOINT_EXCEPTION: Final = 7
+_WFE: Final = b"\x20\xbf"
 _POLLING_READS: Final = 10_000
 _PERIPHERALS: Final = (range(0x40000000, 0x60000000), range(0xE0000000, 0x100000000))
 
@@ -114,9 +115,16 @@ class TracedMachine(UnicornMachine):
         try:
             return super().receive()
         except EmulationError:
-            if self._hooks.state.reason != REASON_SPIN or not self.calls.has_begun:
+            pc = self._uc.reg_read(arm_const.UC_ARM_REG_PC)
+            if self._hooks.state.reason == REASON_SPIN:
+                end = RunEnd("spin", pc)
+            elif self._is_behind_wfe(pc):
+                end = RunEnd("sleep", pc - 2)
+            else:
                 raise
-            self._end = RunEnd("spin", self._uc.reg_read(arm_const.UC_ARM_REG_PC))
+            if not self.calls.has_begun:
+                raise
+            self._end = end
             return b""
 
     def block_at(self, address: int, size: int) -> Block:
@@ -130,6 +138,11 @@ class TracedMachine(UnicornMachine):
     def code_at(self, address: int, size: int) -> bytes:
         """The code itself."""
         return self._code_at(address, size)
+
+    def _is_behind_wfe(self, pc: int) -> bool:
+        """Whether the core stopped for a WFE, which Unicorn does not have; as no event will come, that is sleep."""
+        faults = (self._bad_access, self._device_fault, self._interrupt)
+        return all(fault is None for fault in faults) and self.code_at(pc - 2, 2) == _WFE
 
     def _wake(self) -> bool:
         try:

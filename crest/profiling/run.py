@@ -244,7 +244,7 @@ class _Run:
             "budget": f"the limit of {self._request.instructions_max or INSTRUCTIONS_MAX:,} instructions",
             "exit": f"the firmware exits with code {end.exit_code} (semihosting) in {where}",
             "breakpoint": f"a breakpoint (BKPT) in {where}",
-            "sleep": f"WFI in {where}, and nothing can wake the core",
+            "sleep": f"the core sleeps in {where}, and nothing can wake it",
             "spin": f"{where} branches to itself for ever; its rounds are not counted",
             "input": "the firmware waits for input on the UART",
         }[end.kind]

@@ -130,6 +130,10 @@ static uint64_t function_at(const state_t *s, uint32_t address) {
     return low > 0 && address < ends[low - 1] ? low - 1 : s->function_count;
 }
 
+static int is_entry(const state_t *s, uint32_t address, uint64_t function) {
+    return function < s->function_count && ((const uint32_t *)(uintptr_t)s->function_begins)[function] == address;
+}
+
 /* Decodes a block when it is met for the first time. */
 static uint64_t block_at(void *uc, state_t *s, uint64_t address, uint32_t size) {
     const uint64_t known = s->blocks.used, at = find(&s->blocks, address, size);
@@ -168,28 +172,27 @@ static uint64_t caller(const state_t *s) { return s->depth ? s->frames[s->depth 
 /* Code of another function is reached without a call and without a return. Beyond the deepest frame nobody knows who
  * called whom. */
 static void jump(void *uc, state_t *s, uint32_t address, uint64_t function) {
-    const uint32_t *begins = (const uint32_t *)(uintptr_t)s->function_begins;
-    const int is_entry = function < s->function_count && begins[function] == address;
+    const int enters = is_entry(s, address, function);
     const uint64_t bottom = caller(s);
     if (s->depth == DEPTH_MAX) {
-        enter(s, bottom, function, is_entry);
+        enter(s, bottom, function, enters);
         return;
     }
     for (uint64_t node = s->node; node != NONE && node != bottom; node = entry(&s->nodes, node)[NODE_PARENT]) {
         if (entry(&s->nodes, node)[NODE_FUNCTION] == function) {
             s->node = node;
-            entry(&s->nodes, node)[NODE_CALLS] += is_entry != 0;
+            entry(&s->nodes, node)[NODE_CALLS] += enters != 0;
             return;
         }
     }
     /* In the middle of the caller, with its stack: what it had called is gone. */
-    if (!is_entry && bottom != NONE && entry(&s->nodes, bottom)[NODE_FUNCTION] == function &&
+    if (!enters && bottom != NONE && entry(&s->nodes, bottom)[NODE_FUNCTION] == function &&
         read_register(uc, s, s->register_sp) == s->frames[s->depth - 1].stack_pointer) {
         s->node = bottom;
         s->depth--;
         return;
     }
-    enter(s, s->node, function, is_entry);
+    enter(s, s->node, function, enters);
 }
 
 static void push(void *uc, state_t *s, uint32_t return_address, uint64_t parent) {
@@ -215,7 +218,9 @@ static int unwind(void *uc, state_t *s, uint32_t address) {
 static int move(void *uc, state_t *s, uint32_t address, uint64_t function) {
     const uint64_t *before = entry(&s->blocks, s->block);
     const uint64_t behind = before[BLOCK_ADDRESS] + before[BLOCK_SIZE];
-    if (behind != address && before[BLOCK_KIND] == KIND_CALL) {
+    const int leaves = s->node == NONE || entry(&s->nodes, s->node)[NODE_FUNCTION] != function;
+    /* On ARMv6-M, BL to a place in the same function is a long jump. */
+    if (behind != address && before[BLOCK_KIND] == KIND_CALL && (leaves || is_entry(s, address, function))) {
         if (s->depth == DEPTH_MAX) {
             s->deep_calls++;
             enter(s, caller(s), function, 1);
@@ -225,7 +230,6 @@ static int move(void *uc, state_t *s, uint32_t address, uint64_t function) {
         }
         return 1;
     }
-    const int leaves = s->node == NONE || entry(&s->nodes, s->node)[NODE_FUNCTION] != function;
     if (leaves || (behind != address && before[BLOCK_KIND] == KIND_INDIRECT)) {
         if (unwind(uc, s, address)) return 0;
         if (s->node == NONE || entry(&s->nodes, s->node)[NODE_FUNCTION] != function) {

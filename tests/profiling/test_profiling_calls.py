@@ -194,6 +194,26 @@ last:
     }
 
 
+def test_a_long_jump_is_no_call():
+    """GCC branches far within a function by BL on ARMv6-M."""
+    found = profiled(
+        asm("""
+  bl work
+  b .
+.thumb_func
+.type work,%function
+work:
+  push {r4, lr}
+  bl 1f
+  nop
+1:
+  pop {r4, pc}
+""")
+    )
+    assert paths(found) == {"Reset_Handler": 2, "Reset_Handler;work": 3}
+    assert by_name(found)["work"].calls == 1
+
+
 def test_a_helper_that_returns_elsewhere():
     """As GCC's helpers for switch tables do: they change where they return to."""
     found = profiled(

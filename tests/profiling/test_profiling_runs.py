@@ -58,7 +58,8 @@ def test_the_old_exit_of_semihosting(reason, code):
     [
         ("bkpt #1", "a breakpoint (BKPT) in Reset_Handler+0x"),
         ("b .", "branches to itself for ever"),
-        ("wfi", "WFI in Reset_Handler+0x"),
+        ("wfi", "the core sleeps in Reset_Handler+0x"),
+        ("wfe", "the core sleeps in Reset_Handler+0x"),
         ("nop", "waits for input"),
     ],
 )
