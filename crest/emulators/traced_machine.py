@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
-from unicorn import arm_const
+from unicorn import UcError, arm_const
 
 from crest.emulators.blocks import Block
 from crest.emulators.bus import PAGE_BYTES
@@ -142,7 +142,10 @@ class TracedMachine(UnicornMachine):
     def _is_behind_wfe(self, pc: int) -> bool:
         """Whether the core stopped for a WFE, which Unicorn does not have; as no event will come, that is sleep."""
         faults = (self._bad_access, self._device_fault, self._interrupt)
-        return all(fault is None for fault in faults) and self.code_at(pc - 2, 2) == _WFE
+        try:
+            return all(fault is None for fault in faults) and self.code_at(pc - 2, 2) == _WFE
+        except UcError:
+            return False
 
     def _wake(self) -> bool:
         try:

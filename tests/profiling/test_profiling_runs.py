@@ -160,6 +160,12 @@ def test_an_unmapped_address_that_is_no_peripheral_has_no_stub():
     assert "stub" not in caught.value.hint
 
 
+@pytest.mark.parametrize("address", ["0x20000001", "0x20000000", "0x60000001", "0xfffffff1"])
+def test_a_jump_to_where_no_code_is(address):
+    with pytest.raises(EmulationError, match="the firmware stopped at"):
+        profiled(asm(f"  ldr r1, ={address}\n  bx r1\n"))
+
+
 def test_registers_of_a_stub():
     body = """
     static uint32_t seen[12];
