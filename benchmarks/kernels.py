@@ -17,7 +17,7 @@ from _compile_time import compile_seconds
 from _figures import options, report
 from _layers import Costs, add, costs_by_type, show
 from _oracle import emulated_mismatches, host_mismatches, tflm_cases
-from _reference import NO_M7_CYCLES, TFLM_ARENA_BYTES, TFLM_FLASH_BYTES, better_cmsis_nn
+from _reference import NO_M7_CYCLES, SILICON_CYCLES_PER_MAC, TFLM_ARENA_BYTES, TFLM_FLASH_BYTES, better_cmsis_nn
 
 from crest.backends.emulated import EmulatedBackend
 from crest.compiler.build import Lowered, build_program, lower_graph
@@ -87,6 +87,7 @@ def speed(core: str, name: str, ours: Run, gcc: Run | None) -> Figures:
         figures[f"{core}_{name}_{label}cycles_of_cmsis_nn"] = result.cycles / cycles if result and cycles else None
     imported = ours.program.imported
     figures[f"{core}_{name}_cycles_per_mac"] = ours.cycles / sum(imported.macs(op) for op in imported.operators)
+    figures[f"{core}_{name}_cycles_per_mac_of_best_silicon"] = SILICON_CYCLES_PER_MAC[core][name]
     return figures
 
 

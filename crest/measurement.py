@@ -133,7 +133,10 @@ class LayerCost(Frozen):
 
 
 class Measurement(Frozen):
-    """What a program costs on a target under a schedule."""
+    """What a program costs on a target under a schedule.
+
+    ``ranking_cycles`` are the same cycles with the interval of what differs from one program of the board to the next.
+    """
 
     schema_version: int = MEASUREMENT_SCHEMA
     target: str
@@ -143,6 +146,7 @@ class Measurement(Frozen):
     elf_sha256: str
     toolchain: str
     lowering: Lowering = "optimized"
+    runtime: str = "crest"
     timing_model: str
     energy_model: str
     golden_pairs_checked: int
@@ -150,6 +154,7 @@ class Measurement(Frozen):
     layers: tuple[LayerCost, ...]
     instructions: int
     cycles: Estimate
+    ranking_cycles: Estimate | None = None
     latency_ms: Estimate
     energy_per_inference_uj: Estimate
     energy_per_window_uj: Estimate

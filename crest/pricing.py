@@ -17,11 +17,13 @@ from pydantic import ValidationError
 
 from crest.assets import asset_path, cache_dir
 from crest.backends.base import Backend
-from crest.compiler.build import Lowered, build_program, check_fit, check_static_fit, lower_graph
+from crest.compiler.build import OWN_RUNTIME, Lowered, build_program, check_fit, check_static_fit, lower_graph
 from crest.compiler.graph import Graph
 from crest.compiler.passes import PassSet
 from crest.compiler.program import Program, ProgramLayer
+from crest.compiler.tflm import open_tflm
 from crest.compiler.toolchain import CompilerChoice, Toolchain, target_toolchain
+from crest.emulators.issue_rules import issue_rules
 from crest.emulators.profile import PROFILE_SCHEMA, ExecutionProfile
 from crest.energy import load_power
 from crest.files import write_atomically
@@ -52,6 +54,7 @@ class Execution(Frozen):
     backend: str
     toolchain: str
     lowering: Lowering = "optimized"
+    runtime: str = OWN_RUNTIME
     elf_sha256: str
     golden_pairs_checked: int
     code_region: str
@@ -72,11 +75,20 @@ class Conditions:
 
 @dataclass(frozen=True)
 class BuildOptions:
-    """How a graph becomes firmware."""
+    """How a graph becomes firmware.
+
+    Attributes:
+        compiler: which compiler, with which flags.
+        lowering: which of our passes; none where TFLite Micro runs the model.
+        placement: where code, weights and arena lie.
+        tflm_tree: folder of the TFLite Micro sources that run the model, empty for that of ``$CREST_TFLM``; None for
+            the compiler's own code.
+    """
 
     compiler: CompilerChoice = field(default_factory=CompilerChoice)
     lowering: Lowering = "optimized"
     placement: Placement = AS_TARGET
+    tflm_tree: str | None = None
 
 
 class Pricing:
@@ -104,8 +116,10 @@ class Pricing:
         self._backend = backend
         compiler = options.compiler
         self._toolchain = target_toolchain(compiler.cc, conditions.target, compiler.cflags)
-        self._lowering = options.lowering
         self._placement = options.placement
+        tree = options.tflm_tree
+        self._tflm = None if tree is None else open_tflm(tree, conditions.target, self._toolchain, self._placement)
+        self._lowering: Lowering = options.lowering if tree is None else "plain"
         self._use_cache = use_cache
         self._environment = self._environment_digest()
 
@@ -123,16 +137,19 @@ class Pricing:
         return self._build(graph, self._lowering)
 
     def _build(self, graph: Graph, passes: PassSet) -> Program:
-        lowered = lower_graph(graph, self.conditions.target.core, passes=passes)
-        self._check_static_fit(lowered)
-        reserve = self.conditions.reserve
-        program = build_program(
-            lowered,
-            self.conditions.target,
-            self._toolchain,
-            placement=self._placement,
-            reserved_ram_bytes=reserve.ram_bytes + reserve.workload_ram_bytes,
-        )
+        if self._tflm is not None:
+            program = self._tflm.build_program(graph)
+        else:
+            lowered = lower_graph(graph, self.conditions.target.core, passes=passes)
+            self._check_static_fit(lowered)
+            reserve = self.conditions.reserve
+            program = build_program(
+                lowered,
+                self.conditions.target,
+                self._toolchain,
+                placement=self._placement,
+                reserved_ram_bytes=reserve.ram_bytes + reserve.workload_ram_bytes,
+            )
         check_fit(self._beside(program.memory), self.conditions.target)
         return program
 
@@ -144,6 +161,7 @@ class Pricing:
             backend=record.backend,
             toolchain=program.toolchain,
             lowering=self._lowering,
+            runtime=program.runtime,
             elf_sha256=record.elf_sha256,
             golden_pairs_checked=record.golden_pairs_checked,
             code_region=program.layout.code,
@@ -188,7 +206,9 @@ class Pricing:
             "backend": self._backend.identity,
             "toolchain": self._toolchain.identity,
             "flags": [self._toolchain.flags, self._toolchain.link_flags],
+            "issue_rules": issue_rules().model_dump(mode="json"),
             "lowering": self._lowering,
+            "runtime": self._tflm.identity if self._tflm else OWN_RUNTIME,
             "placement": self._placement_facts(),
             # One of the user's lies outside of our own sources.
             "board": _digest(path for folder in target.board_folders for path in folder.glob("*.[ch]")),
@@ -216,7 +236,7 @@ def _source_digest() -> str:
     """Hash of our own sources that decide what is built and how it is counted."""
     package = Path(__file__).resolve().parent
     paths = [path for room in ("backends", "compiler", "emulators") for path in package.joinpath(room).rglob("*.py")]
-    paths += [*asset_path("firmware").rglob("*.[ch]"), *asset_path("emulation", "native").glob("*.[ch]")]
+    paths += [*asset_path("firmware").rglob("*.[ch]*"), *asset_path("emulation", "native").glob("*.[ch]")]
     # They decide which kernels are built.
     paths += asset_path("emulation", "kernels").glob("*.yaml")
     return _digest(paths)
@@ -245,6 +265,7 @@ def price(execution: Execution, conditions: Conditions) -> Measurement:
         elf_sha256=execution.elf_sha256,
         toolchain=execution.toolchain,
         lowering=execution.lowering,
+        runtime=execution.runtime,
         timing_model=cycle_model.identity,
         energy_model=power.model,
         golden_pairs_checked=execution.golden_pairs_checked,
@@ -252,13 +273,14 @@ def price(execution: Execution, conditions: Conditions) -> Measurement:
         layers=_layer_costs(execution, cycle_model.layer_cycles(execution.profile)),
         instructions=execution.profile.total()["instructions"],
         cycles=cycles,
+        ranking_cycles=cycle_model.ranking_cycles(execution.profile),
         latency_ms=latency_ms,
         energy_per_inference_uj=costs.energy_per_inference_uj,
         energy_per_window_uj=costs.energy_per_window_uj,
         average_power_uw=costs.average_power_uw,
         duty_cycle=costs.duty_cycle,
         deadline_missed=costs.deadline_missed,
-        notes=costs.notes,
+        notes=(*cycle_model.notes(execution.profile), *costs.notes),
     )
 
 

@@ -147,7 +147,7 @@ class Target(Frozen):
     mcu: str = Field(description="the microcontroller")
     core: CoreName = Field(description="cortex-m0plus, cortex-m4 or cortex-m7")
     fpu: Literal["none", "single", "double"] = Field(description="none, single or double precision")
-    clock_mhz: tuple[Annotated[float, Field(gt=0, allow_inf_nan=False)], ...] = Field(
+    clock_mhz: tuple[Annotated[float, Field(gt=0, le=10_000)], ...] = Field(
         min_length=1, description="clocks of the core that the firmware can set; prices are made at the fastest"
     )
     supply: Supply = Field(description="what the energy model must hold for: volts on the MCU's rail, regulator mode")

@@ -17,7 +17,10 @@ from crest.cli.options import (
     LoweringOption,
     Model,
     PlacementOption,
+    RuntimeChoice,
+    RuntimeOption,
     TargetOption,
+    TreeOption,
     build_options,
     read_model,
 )
@@ -62,6 +65,8 @@ def measure(
     cflags: FlagsOption = "",
     lowering: LoweringChoice = LoweringOption.optimized,
     placement: PlacementOption = "",
+    runtime: RuntimeChoice = RuntimeOption.crest,
+    tflm_tree: TreeOption = None,
     engine: Annotated[str, typer.Option(help="Emulator that runs the firmware.")] = "unicorn",
     battery_mah: Annotated[float, typer.Option(min=0.001, help="Battery for the battery life.")] = 220.0,
     reserve_ram_bytes: Annotated[int, typer.Option(min=0, help="RAM kept for the application.")] = 0,
@@ -79,7 +84,8 @@ def measure(
         when = Cadenced(period_ms=period_ms, sleep="deep_sleep" if sleep is SleepOption.deep else "sleep")
     reserve = Reserve(ram_bytes=reserve_ram_bytes, flash_bytes=reserve_flash_bytes)
     conditions = Conditions(board, when, reserve, max(board.clock_mhz))
-    pricing = Pricing(conditions, EmulatedBackend(engine), build_options(toolchain, cflags, lowering, placement))
+    options = build_options(toolchain, cflags, lowering, placement, runtime, tflm_tree)
+    pricing = Pricing(conditions, EmulatedBackend(engine), options)
     execution = pricing.run(pricing.build(graph))
     measurement = pricing.price(execution)
     if json_file is not None:

@@ -54,13 +54,40 @@ PlacementOption = Annotated[
 ]
 
 
-def build_options(toolchain: str, cflags: str, lowering: LoweringOption, placement: str) -> BuildOptions:
-    """What the four options say."""
+class RuntimeOption(StrEnum):
+    """What runs the model."""
+
+    crest = "crest"
+    tflm = "tflm"
+
+
+RuntimeChoice = Annotated[
+    RuntimeOption,
+    typer.Option("--runtime", help="CREST's own code, or TFLite Micro with CMSIS-NN from sources of yours."),
+]
+TreeOption = Annotated[
+    Path | None,
+    typer.Option("--tflm-tree", help="TFLite Micro's sources; $CREST_TFLM by default.", show_default=False),
+]
+
+
+def build_options(
+    toolchain: str,
+    cflags: str,
+    lowering: LoweringOption,
+    placement: str,
+    runtime: RuntimeOption = RuntimeOption.crest,
+    tflm_tree: Path | None = None,
+) -> BuildOptions:
+    """What the options say."""
     try:
         flags = tuple(shlex.split(cflags))
     except ValueError as exc:
         raise typer.BadParameter(f"{cflags!r}: {exc}", param_hint="--cflags") from exc
-    return BuildOptions(CompilerChoice(toolchain, flags), lowering.value, _placement(placement))
+    if runtime is RuntimeOption.crest and tflm_tree is not None:
+        raise typer.BadParameter("only --runtime tflm needs it", param_hint="--tflm-tree")
+    tree = None if runtime is RuntimeOption.crest else str(tflm_tree or "")
+    return BuildOptions(CompilerChoice(toolchain, flags), lowering.value, _placement(placement), tree)
 
 
 def _placement(text: str) -> Placement:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -23,7 +24,7 @@ from crest.compiler.layout import Layout, auto_layout, fixed_layout
 from crest.compiler.linker import linker_script
 from crest.compiler.lowering import lower
 from crest.compiler.memory import ArenaPlan, plan_arena
-from crest.compiler.memory_report import code_bytes, report_memory
+from crest.compiler.memory_report import code_bytes, report_memory, stack_bound, weights_by_region
 from crest.compiler.ordering import lag_bytes, reorder, scratch_bytes
 from crest.compiler.passes import PassRecord, PassSet, run_passes
 from crest.compiler.program import GoldenPair, Program, ProgramLayer
@@ -34,6 +35,7 @@ from crest.placement import AS_TARGET, Placement
 from crest.targets import CoreName, Target
 
 GOLDEN_PAIRS = 4
+OWN_RUNTIME = "crest"
 
 
 @dataclass(frozen=True)
@@ -73,7 +75,7 @@ def lower_graph(
         removed = (*removed, PassRecord("reorder", tuple(moved)))
         lags = lag_bytes(calls)
     arena = plan_arena(graph, scratch_bytes(calls), lags)
-    model_id = _content_hash(graph).digest()[:8]
+    model_id = content_hash(graph).digest()[:8]
     return Lowered(imported, graph, removed, calls, arena, model_id)
 
 
@@ -90,14 +92,14 @@ def check_static_fit(
         CapacityError: they are larger than the target's memories.
     """
     weights = sum(call.weight_bytes for call in lowered.calls if call is not None) + extra_flash_bytes
-    _check("flash", weights, target.flash_available_bytes, target.name, "weights and reserve alone need")
+    check_room("flash", weights, target.flash_available_bytes, target.name, "weights and reserve alone need")
     arena_region = fixed_layout(placement, target, lowered.calls).arena
     arena = lowered.arena.size_bytes
     if arena_region != target.data_region:
-        _check(arena_region, arena, target.available_bytes(arena_region), target.name, "the arena alone needs")
+        check_room(arena_region, arena, target.available_bytes(arena_region), target.name, "the arena alone needs")
         arena = 0
     ram = arena + extra_ram_bytes
-    _check("RAM", ram, target.ram_available_bytes, target.name, "arena, buffers and reserve alone need")
+    check_room("RAM", ram, target.ram_available_bytes, target.name, "arena, buffers and reserve alone need")
 
 
 def check_fit(memory: MemoryReport, target: Target) -> None:
@@ -109,8 +111,8 @@ def check_fit(memory: MemoryReport, target: Target) -> None:
     used = {use.region: use.used_bytes for use in memory.regions}
     flash = used[target.code_region] + memory.flash_reserve_bytes
     ram = used[target.data_region] + memory.ram_reserve_bytes + memory.workload_ram_bytes
-    _check("flash", flash, target.flash_available_bytes, target.name, "model, reserve and measuring harness need")
-    _check("RAM", ram, target.ram_available_bytes, target.name, "model, stack, reserve and measuring harness need")
+    check_room("flash", flash, target.flash_available_bytes, target.name, "model, reserve and measuring harness need")
+    check_room("RAM", ram, target.ram_available_bytes, target.name, "model, stack, reserve and measuring harness need")
 
 
 def build_program(
@@ -148,23 +150,24 @@ def build_program(
         name=lowered.imported.name,
         target=target,
         toolchain=toolchain.identity,
+        runtime=OWN_RUNTIME,
         elf=elf,
         elf_sha256=hashlib.sha256(elf).hexdigest(),
         model_id=lowered.model_id,
         imported=lowered.imported,
         graph=lowered.graph,
         removed=lowered.removed,
-        layers=_layers(lowered),
+        layers=tuple(layer for layer in program_layers(lowered.graph) if lowered.calls[layer.index] is not None),
         arena=lowered.arena,
         layout=layout,
         memory=memory,
-        golden=_golden_pairs(lowered, seed),
+        golden=golden_pairs(lowered, seed),
         sources=lowered.sources,
     )
 
 
-def _layers(lowered: Lowered) -> tuple[ProgramLayer, ...]:
-    graph = lowered.graph
+def program_layers(graph: Graph) -> tuple[ProgramLayer, ...]:
+    """The operators of a graph as layers that carry their position as mark."""
     return tuple(
         ProgramLayer(
             index=position,
@@ -173,7 +176,6 @@ def _layers(lowered: Lowered) -> tuple[ProgramLayer, ...]:
             macs=graph.macs(op),
         )
         for position, op in enumerate(graph.operators)
-        if lowered.calls[position] is not None
     )
 
 
@@ -182,7 +184,12 @@ def _short_name(tensor_name: str) -> str:
     return tensor_name.split(";", maxsplit=1)[0].split("/", maxsplit=1)[0]
 
 
-def _check(what: str, needed: int, available: int, target: str, words: str) -> None:
+def check_room(what: str, needed: int, available: int, target: str, words: str) -> None:
+    """Refuse what needs more bytes of a memory than there are.
+
+    Raises:
+        CapacityError: saying so in ``words``.
+    """
     if needed > available:
         raise CapacityError(
             f"does not fit the {what} of {target}: {words} {needed} bytes, {available} are there",
@@ -192,17 +199,23 @@ def _check(what: str, needed: int, available: int, target: str, words: str) -> N
 
 def _build(lowered: Lowered, target: Target, toolchain: Toolchain, layout: Layout) -> tuple[bytes, MemoryReport]:
     elf = _build_elf(lowered, target, toolchain, layout)
-    bound = lowered.arena.lower_bound_bytes
-    return elf, report_memory(ELFFile(io.BytesIO(elf)), target, layout, lowered.calls, bound)
+    file = ELFFile(io.BytesIO(elf))
+    weights = weights_by_region(target, layout, lowered.calls)
+    return elf, report_memory(file, target, layout, weights, lowered.arena.lower_bound_bytes, stack_bound(file))
+
+
+def harness_objects(target: Target, toolchain: Toolchain, defines: Sequence[str] = ()) -> list[Path]:
+    """The measuring harness, compiled for a board."""
+    firmware = asset_path("firmware")
+    folders = [firmware / "runtime", *target.board_folders]
+    sources = sorted(source for folder in folders for source in folder.glob("*.c"))
+    return [toolchain.compile_cached(path, [*folders, firmware / "nn"], defines) for path in sources]
 
 
 def _build_elf(lowered: Lowered, target: Target, toolchain: Toolchain, layout: Layout) -> bytes:
-    firmware = asset_path("firmware")
-    kernels, runtime = firmware / "nn", firmware / "runtime"
+    kernels, runtime = asset_path("firmware", "nn"), asset_path("firmware", "runtime")
     objects = [toolchain.compile_cached(path, [kernels]) for path in sorted(kernels.glob("*.c"))]
-    folders = [runtime, *target.board_folders]
-    for path in sorted(source for folder in folders for source in folder.glob("*.c")):
-        objects.append(toolchain.compile_cached(path, [*folders, kernels]))
+    objects += harness_objects(target, toolchain)
     with tempfile.TemporaryDirectory(prefix="crest-build-") as scratch:
         folder = Path(scratch)
         sources = lowered.sources.write(folder)
@@ -215,7 +228,7 @@ def _build_elf(lowered: Lowered, target: Target, toolchain: Toolchain, layout: L
         return (folder / "firmware.elf").read_bytes()
 
 
-def _golden_pairs(lowered: Lowered, seed: int) -> tuple[GoldenPair, ...]:
+def golden_pairs(lowered: Lowered, seed: int) -> tuple[GoldenPair, ...]:
     """Random inputs over the whole range of the type, and what the host's build of the same kernels gives."""
     rng = np.random.default_rng(seed)
     inputs = []
@@ -233,7 +246,8 @@ def _golden_pairs(lowered: Lowered, seed: int) -> tuple[GoldenPair, ...]:
         return tuple(GoldenPair(data, host.run_bytes(data)) for data in inputs)
 
 
-def _content_hash(graph: Graph) -> Any:
+def content_hash(graph: Graph) -> Any:
+    """SHA-256 of everything that decides what a graph computes."""
     digest = hashlib.sha256(graph.topology().encode())
     for tensor in graph.constants():
         assert tensor.data is not None

@@ -15,7 +15,7 @@ from crest.compiler.graph import Graph, Tensor
 from crest.compiler.kernel_call import C_TYPES, KernelCall, c_float
 from crest.compiler.memory import ArenaPlan
 
-_LICENCE = "/* SPDX-License-Identifier: Apache-2.0 */"
+LICENCE = "/* SPDX-License-Identifier: Apache-2.0 */"
 _UNSAFE_IN_COMMENT = re.compile(r"[^\w .:;-]")
 
 
@@ -48,7 +48,7 @@ def emit(graph: Graph, calls: Sequence[KernelCall | None], plan: ArenaPlan, mode
 
 def _header(graph: Graph, plan: ArenaPlan) -> str:
     lines = [
-        _LICENCE, "#ifndef MODEL_H", "#define MODEL_H", "", "#include <stdint.h>", "",
+        LICENCE, "#ifndef MODEL_H", "#define MODEL_H", "", "#include <stdint.h>", "",
         f"#define MODEL_ARENA_BYTES {plan.size_bytes}", "",
         "/* Kernels may read up to 6 bytes behind it, whatever lies there: keep it off the end of a memory. */",
         "extern uint8_t model_arena[MODEL_ARENA_BYTES];", "",
@@ -81,7 +81,7 @@ def _accessor(role: str, number: int, tensor: Tensor, offset: int) -> list[str]:
 
 
 def _model(graph: Graph, calls: Sequence[KernelCall | None], plan: ArenaPlan) -> str:
-    lines = [_LICENCE, '#include "model.h"', "", '#include "crest_nn.h"', ""]
+    lines = [LICENCE, '#include "model.h"', "", '#include "crest_nn.h"', ""]
     lines += ['__attribute__((aligned(16), section(".bss.model_arena"))) uint8_t model_arena[MODEL_ARENA_BYTES];', ""]
     body = []
     for position, call in enumerate(calls):
@@ -167,20 +167,21 @@ def _initialiser(value: Any, position: int) -> str:
 
 def _harness_io(graph: Graph, plan: ArenaPlan, model_id: bytes) -> str:
     tables = []
-    totals = {}
     for role, indices in (("input", graph.inputs), ("output", graph.outputs)):
         offsets = plan.tensor_offsets_bytes
         rows = ", ".join(f"{{model_arena + {offsets[i]}, {graph.tensors[i].size_bytes}}}" for i in indices)
-        tables += [
-            f"const crest_io model_{role}s[] = {{{rows}}};",
+        tables.append(f"const crest_io model_{role}s[] = {{{rows}}};")
+    return "\n".join([LICENCE, '#include "io.h"', "", '#include "model.h"', "", *tables, *harness_io(graph, model_id)])
+
+
+def harness_io(graph: Graph, model_id: bytes) -> list[str]:
+    """C lines by which a harness knows the model and has room for its inputs and outputs; they need ``io.h``."""
+    lines = [f"const uint8_t model_id[8] = {{{', '.join(map(str, model_id))}}};"]
+    for role, indices in (("input", graph.inputs), ("output", graph.outputs)):
+        total = sum(graph.tensors[i].size_bytes for i in indices)
+        lines += [
             f"const uint32_t model_{role}_count = {len(indices)};",
+            f"const uint32_t harness_{role}_bytes = {total};",
+            f"uint8_t harness_{role}[{total}];",
         ]
-        totals[role] = sum(graph.tensors[i].size_bytes for i in indices)
-    return "\n".join(
-        [
-            _LICENCE, '#include "io.h"', "", '#include "model.h"', "", *tables,
-            f"const uint8_t model_id[8] = {{{', '.join(map(str, model_id))}}};",
-            *(f"const uint32_t harness_{role}_bytes = {total};" for role, total in totals.items()),
-            *(f"uint8_t harness_{role}[{total}];" for role, total in totals.items()), "",
-        ]
-    )  # fmt: skip
+    return [*lines, ""]

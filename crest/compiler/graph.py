@@ -88,13 +88,18 @@ class Operator:
 
 @dataclass(frozen=True)
 class Graph:
-    """Tensors by index, operators in execution order, and the indices of inputs and outputs."""
+    """Tensors by index, operators in execution order, and the indices of inputs and outputs.
+
+    Attributes:
+        tflite: the file that the graph was imported from, whatever passes have made of it; empty without one.
+    """
 
     name: str
     tensors: tuple[Tensor, ...]
     operators: tuple[Operator, ...]
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
+    tflite: bytes = field(default=b"", repr=False, compare=False)
 
     def histogram(self) -> dict[str, int]:
         """How many operators of each kind."""

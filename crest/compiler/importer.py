@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from dataclasses import replace
 from typing import Any, Final
 
 import numpy as np
@@ -42,7 +43,7 @@ def import_tflite(data: bytes, name: str = "model") -> Graph:
     if len(data) < 8 or data[4:8] != b"TFL3":
         raise ModelError(f"{name}: not a .tflite file (identifier TFL3 is missing)")
     try:
-        return _Importer(data, name).graph()
+        return replace(_Importer(data, name).graph(), tflite=data)
     except (struct.error, IndexError, ValueError, TypeError, AttributeError, OverflowError, MemoryError) as exc:
         too_short = isinstance(exc, struct.error)
         reason = "truncated, or it points beyond its end" if too_short else f"{type(exc).__name__}: {exc}"

@@ -15,7 +15,7 @@ from crest.targets import Target
 # named by their region.
 CODE: Final = ".text"
 PLACED_WEIGHTS: Final = ".weights_"
-SHIPPED: Final = (CODE, ".rodata", ".data", ".bss", PLACED_WEIGHTS)
+SHIPPED: Final = (CODE, ".rodata", ".init_array", ".data", ".bss", PLACED_WEIGHTS)
 HARNESS: Final = (".boot2", ".vectors", ".harness", ".copies")
 ARENA: Final = ".arena"
 
@@ -34,6 +34,7 @@ SECTIONS {{
 {placed}
   .text : {{ *({code_sections}) . = ALIGN(4); }} > {code}
   .rodata : {{ *({constant_sections}) . = ALIGN(4); }} > {flash}
+  .init_array : {{ crest_init_start = .; KEEP(*(SORT(.init_array.*) .init_array)) crest_init_end = .; }} > {flash}
   .data : {{ *(.data .data.*) . = ALIGN(4); }} > {ram} AT > {flash}
   .copies : {{ crest_copies_start = .; {copies} crest_copies_end = .; }} > {flash}
   .arena (NOLOAD) : {{ *({arena_section}) }} > {arena}

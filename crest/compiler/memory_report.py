@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -25,23 +26,59 @@ class _Section:
     """Whether flash holds its bytes, be it that they are copied elsewhere."""
 
 
+@dataclass(frozen=True)
+class Stack:
+    """Most bytes of stack: of the model alone, and from reset on with the harness that calls it."""
+
+    model_bytes: int
+    total_bytes: int
+
+
+def stack_bound(elf: ELFFile) -> Stack:
+    """The stack of generated code, from its machine code.
+
+    Raises:
+        ToolchainError: there is no bound.
+    """
+    return Stack(stack_bound_bytes(elf, "model_run"), stack_bound_bytes(elf, "Reset_Handler"))
+
+
+def weights_by_region(target: Target, layout: Layout, calls: Calls) -> dict[str, int]:
+    """Bytes of weights and biases that each region holds."""
+    weights = dict.fromkeys((region.name for region in target.regions), 0)
+    for layer, call in enumerate(calls):
+        if call is not None:
+            weights[layout.weights.get(layer, target.code_region)] += call.weight_bytes
+    return weights
+
+
 def report_memory(
-    elf: ELFFile, target: Target, layout: Layout, calls: Calls, arena_lower_bound_bytes: int
+    elf: ELFFile,
+    target: Target,
+    layout: Layout,
+    weights_bytes: Mapping[str, int],
+    arena_lower_bound_bytes: int,
+    stack: Stack,
 ) -> MemoryReport:
     """Read the memory report off an ELF that was linked with ``linker.linker_script``.
 
-    Raises:
-        ToolchainError: there is no bound on the stack.
+    Args:
+        elf: the firmware.
+        target: the board.
+        layout: where the parts of the model lie.
+        weights_bytes: how much of what ships is the model's, by region.
+        arena_lower_bound_bytes: no plan of the arena needs less.
+        stack: most stack that is used.
     """
     sections = [_section(section, target) for section in elf.iter_sections() if section["sh_flags"] & _ALLOCATED]
     shipped = [section for section in sections if section.name.startswith(linker.SHIPPED)]
     harness = [section for section in sections if section.name.startswith(linker.HARNESS)]
     in_ram = {region.name for region in target.regions if region.kind != "flash"}
-    weights = sum(call.weight_bytes for call in calls if call is not None)
+    weights = sum(weights_bytes.values())
     shipped_flash = sum(section.size_bytes for section in shipped if section.stored)
     harness_flash = sum(section.size_bytes for section in harness if section.stored)
     placed = [s for s in shipped if s.region in in_ram and s.name.startswith((linker.CODE, linker.PLACED_WEIGHTS))]
-    regions = _region_uses(sections, target, layout, calls, stack_bound_bytes(elf, "Reset_Handler"))
+    regions = _region_uses(sections, target, layout, weights_bytes, stack.total_bytes)
     return MemoryReport(
         weights_bytes=weights,
         code_bytes=shipped_flash - weights,
@@ -51,7 +88,7 @@ def report_memory(
         arena_lower_bound_bytes=arena_lower_bound_bytes,
         static_ram_bytes=sum(s.size_bytes for s in shipped if s.region in in_ram and s not in placed),
         placed_ram_bytes=sum(section.size_bytes for section in placed),
-        stack_bytes=stack_bound_bytes(elf, "model_run"),
+        stack_bytes=stack.model_bytes,
         ram_harness_bytes=sum(section.size_bytes for section in harness if section.region in in_ram),
         ram_total_bytes=sum(use.used_bytes for use in regions if use.region in in_ram),
         regions=regions,
@@ -71,17 +108,13 @@ def _section(section: Any, target: Target) -> _Section:
 
 
 def _region_uses(
-    sections: list[_Section], target: Target, layout: Layout, calls: Calls, stack_bytes: int
+    sections: list[_Section], target: Target, layout: Layout, weights_bytes: Mapping[str, int], stack_bytes: int
 ) -> tuple[RegionUse, ...]:
     used = dict.fromkeys((region.name for region in target.regions), 0)
-    weights = dict(used)
     for section in sections:
         for region in {section.region, target.code_region} if section.stored else {section.region}:
             used[region] += section.size_bytes
     used[target.data_region] += stack_bytes
-    for layer, call in enumerate(calls):
-        if call is not None:
-            weights[layout.weights.get(layer, target.code_region)] += call.weight_bytes
     code = sum(section.size_bytes for section in sections if section.name == linker.CODE)
     arena = sum(section.size_bytes for section in sections if section.name == linker.ARENA)
     return tuple(
@@ -89,7 +122,7 @@ def _region_uses(
             region=name,
             used_bytes=used[name],
             code_bytes=code if name == layout.code else 0,
-            weights_bytes=weights[name],
+            weights_bytes=weights_bytes.get(name, 0),
             arena_bytes=arena if name == layout.arena else 0,
         )
         for name in used

@@ -38,12 +38,16 @@ class Program:
     Attributes:
         imported: the graph as the .tflite holds it.
         graph: the graph after the passes; ``removed`` tells the difference.
+        runtime: what runs the model on the target: ``crest``, or ``tflm`` and the identity of its sources.
         model_id: 8 bytes by which the host recognises the firmware.
+        arena: where activations lie; None where an interpreter decides that on the target.
+        sources: the generated library; None where an interpreter runs the model.
     """
 
     name: str
     target: Target
     toolchain: str
+    runtime: str
     elf: bytes
     elf_sha256: str
     model_id: bytes
@@ -51,11 +55,11 @@ class Program:
     graph: Graph
     removed: tuple[PassRecord, ...]
     layers: tuple[ProgramLayer, ...]
-    arena: ArenaPlan
+    arena: ArenaPlan | None
     layout: Layout
     memory: MemoryReport
     golden: tuple[GoldenPair, ...]
-    sources: Sources
+    sources: Sources | None
 
     @property
     def input_bytes(self) -> int:

@@ -11,6 +11,7 @@ from crest.compiler.arena_plot import arena_svg
 from crest.compiler.linker import input_sections
 from crest.compiler.program import Program
 from crest.compiler.toolchain import Toolchain
+from crest.errors import ModelError
 
 _CMAKE = """\
 # SPDX-License-Identifier: Apache-2.0
@@ -62,14 +63,21 @@ The price was made with these places; in your linker script they are up to you:
 
 
 def write_c_project(program: Program, toolchain: Toolchain, folder: Path) -> None:
-    """Write the library of a program into a folder, which is created; files of an earlier call are replaced."""
+    """Write the library of a program into a folder, which is created; files of an earlier call are replaced.
+
+    Raises:
+        ModelError: another runtime runs the model, so that there is no library.
+    """
+    if program.sources is None or program.arena is None:
+        raise ModelError(f"{program.name}: {program.runtime} runs the model: there is no C library to write")
     kernels = folder / "nn"
     kernels.mkdir(parents=True, exist_ok=True)
     for path in sorted(asset_path("firmware", "nn").glob("*.[ch]")):
         shutil.copyfile(path, kernels / path.name)
     (folder / "model.h").write_text(program.sources.header, encoding="utf-8")
     (folder / "model.c").write_text(program.sources.model, encoding="utf-8")
-    portable = [flag for flag in toolchain.flags if flag.startswith(("-O", "-f", "-std")) or flag in toolchain.cflags]
+    own = ("-O", "-f", "-std", "-DCREST_")
+    portable = [flag for flag in toolchain.flags if flag.startswith(own) or flag in toolchain.cflags]
     cmake = _CMAKE.format(
         toolchain=program.toolchain,
         flags=" ".join(toolchain.flags),

@@ -5,6 +5,7 @@ Their identity is part of every measurement; objects that do not depend on the c
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import importlib.metadata
 import importlib.util
@@ -43,6 +44,8 @@ _ZIG_CPU: Final = {
     ("cortex-m7", "single"): ("eabihf", "cortex_m7+fp_armv8d16sp"),
     ("cortex-m7", "double"): ("eabihf", "cortex_m7+fp_armv8d16"),
 }
+# No compiler tells its sources that it compiles for this core.
+_ORDER_OF_INSTRUCTIONS: Final = {"cortex-m7": ["-DCREST_DUAL_ISSUE=1"]}
 _GCC_FPU: Final = {
     ("cortex-m4", "single"): "fpv4-sp-d16",
     ("cortex-m7", "single"): "fpv5-sp-d16",
@@ -85,19 +88,45 @@ class Toolchain:
         self.identity = " ".join([f"{name} {version}", *cflags])
         self.cflags = tuple(cflags)
         self._command = tuple(command)
+        self._machine = tuple(machine)
         # Warnings of flags that we did not choose are no fault. Debug sections would hold paths of this machine.
         self.flags = (*_COMMON, *machine, *(cflags or ("-Werror",)), "-g0")
         self.link_flags = tuple(link_flags)
 
+    def with_flags(self, flags: Sequence[str]) -> Toolchain:
+        """The same compiler, machine and ``cflags`` with other flags in the place of CREST's own.
+
+        For sources that are not ours: their warnings are no errors.
+        """
+        other = copy.copy(self)
+        other.flags = (*flags, *self._machine, *self.cflags, "-g0")
+        return other
+
+    def with_libraries(self, libraries: Sequence[str]) -> Toolchain:
+        """The same compiler that also links libraries, such as ``-lm``."""
+        other = copy.copy(self)
+        other.link_flags = (*self.link_flags, *libraries)
+        return other
+
     def compile(self, source: Path, output: Path, include: Sequence[Path], defines: Sequence[str] = ()) -> None:
-        """Compile one C file to an object."""
+        """Compile one file to an object."""
         search = [f"-I{path}" for path in include]
         self._run([*self.flags, *(f"-D{define}" for define in defines), *search, "-c", str(source)], output)
 
-    def compile_cached(self, source: Path, include: Sequence[Path], defines: Sequence[str] = ()) -> Path:
-        """Compile a file that ships with CREST, once for these flags; returns the cached object."""
-        digest = hashlib.sha256("\n".join([self.identity, *self.flags, *defines]).encode())
-        for path in (source, *sorted(header for folder in include for header in folder.glob("*.[ch]"))):
+    def compile_cached(
+        self, source: Path, include: Sequence[Path], defines: Sequence[str] = (), headers: str | None = None
+    ) -> Path:
+        """Compile a file that no candidate changes, once for these flags; returns the cached object.
+
+        Args:
+            source: the file.
+            include: folders of headers.
+            defines: preprocessor definitions.
+            headers: identity of everything that the file may include; by default the files in ``include`` are read.
+        """
+        digest = hashlib.sha256("\n".join([self.identity, *self.flags, *defines, headers or ""]).encode())
+        found = () if headers else sorted(path for folder in include for path in folder.glob("*.[ch]"))
+        for path in (source, *found):
             digest.update(path.read_bytes())
         folder = cache_dir("objects", digest.hexdigest()[:24])
         kept = folder / f"{source.stem}.o"
@@ -228,6 +257,7 @@ def _zig_for(target: Target, cflags: Sequence[str]) -> Toolchain:
     abi, cpu = _ZIG_CPU[target.core, target.fpu]
     # -fhosted: freestanding code turns every 4-byte memcpy into a call.
     machine = ["-target", f"thumb-freestanding-{abi}", f"-mcpu={cpu}", "-fhosted", "-fno-sanitize=all"]
+    machine += _ORDER_OF_INSTRUCTIONS.get(target.core, [])
     link = ["-Wl,--gc-sections", "-Wl,-e,Reset_Handler", "-Wl,-z,max-page-size=16"]
     return _Zig("zig", _zig_version(), [*_zig_command(), "cc"], machine, link, cflags)
 
@@ -248,7 +278,7 @@ def _gcc_for(target: Target, cc: str, cflags: Sequence[str]) -> Toolchain:
         )
     fpu = _GCC_FPU.get((target.core, target.fpu))
     abi = ["-mfloat-abi=hard", f"-mfpu={fpu}"] if fpu else ["-mfloat-abi=soft"]
-    machine = [f"-mcpu={target.core}", "-mthumb", *abi]
+    machine = [f"-mcpu={target.core}", "-mthumb", *abi, *_ORDER_OF_INSTRUCTIONS.get(target.core, [])]
     link = ["-nostartfiles", "--specs=nano.specs", "-Wl,--gc-sections", "-Wl,-e,Reset_Handler"]
     return Toolchain(Path(command).name, version, [compiler], machine, link, cflags)
 

@@ -22,6 +22,11 @@ COLUMN: Final = {name: index for index, name in enumerate(COUNT_NAMES)}
 Access = Literal["load", "store", "none"]
 
 _CONDITION: Final = re.compile(r"(eq|ne|hs|cs|lo|cc|mi|pl|vs|vc|hi|ls|ge|lt|gt|le)$")
+_REGISTER: Final = re.compile(r"\b(?:r\d+|sb|sl|fp|ip|sp|lr|pc|[sd]\d+)\b")
+# Classes whose operands are all read, be it that one is written as well.
+_READ_ALL: Final = ("st", "strd", "stm", "bc", "bx", "call", "smlal", "ldm")
+_COMPARE: Final = re.compile(r"cmp|cmn|tst|teq")
+_UNARY: Final = re.compile(r"mov[sw]?$|mvns?|adr|clz|rbit|rev|[su]xt(b|h|b16)$|rsbs?|neg")
 _IT: Final = re.compile(r"it[te]{0,3}$")
 
 _BY_CLASS: Final = {
@@ -65,11 +70,12 @@ _CLASS_OF: Final = {name: kind for kind, names in _BY_CLASS.items() for name in 
 
 @dataclass(frozen=True)
 class Instruction:
-    """One instruction of a block: its class, the mnemonic and operands as capstone prints them."""
+    """One instruction of a block: its class, the mnemonic and operands as capstone prints them, its bytes."""
 
     kind: str
     mnemonic: str
     operands: str
+    size: int = 4
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,7 +110,7 @@ def disassemble(code: bytes) -> list[Instruction]:
     instructions = []
     decoded = 0
     for _address, size, mnemonic, operands in _disassembler().disasm_lite(code, 0):
-        instructions.append(Instruction(classify(mnemonic), mnemonic, operands))
+        instructions.append(Instruction(classify(mnemonic), mnemonic, operands, size))
         decoded += size
     if decoded != len(code):
         raise EmulationError(f"bytes {code[decoded : decoded + 4].hex()} are no Thumb instruction known to capstone")
@@ -151,6 +157,8 @@ def analyse(code: bytes) -> Block:
             counts[load_column(_access(instructions[index - 1]))] += 1
         if kind in ("ld", "ldm") and _loads_pc(instruction):
             counts["pc_loads"] += 1
+        if kind == "ld" and index + 1 < len(instructions) and _reads(instructions[index + 1], _loaded(instruction)):
+            counts["ld_use"] += 1
     vector = np.array([counts[name] for name in COUNT_NAMES], np.int64)
     vector.flags.writeable = False
     return Block(
@@ -177,6 +185,20 @@ def _access(instruction: Instruction) -> Access:
     if instruction.kind == "ld":
         return "load"
     return "store" if instruction.kind == "st" else "none"
+
+
+def _loaded(load: Instruction) -> str:
+    return load.operands.split(",", 1)[0]
+
+
+def _reads(instruction: Instruction, register: str) -> bool:
+    """Whether a register is among what an instruction reads: all that it names but a first one that it only writes."""
+    names = _REGISTER.findall(instruction.operands)
+    mnemonic = instruction.mnemonic.split(".", 1)[0]
+    writes_only = instruction.kind not in _READ_ALL and not _COMPARE.match(mnemonic)
+    if instruction.kind == "alu" and instruction.operands.count(",") == 1 and not _UNARY.match(mnemonic):
+        writes_only = False  # the two-operand form reads its destination
+    return register in names[writes_only:]
 
 
 def _list_words(operands: str) -> int:

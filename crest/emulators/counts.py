@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crest.emulators.blocks import COLUMN, COUNT_NAMES, Block, load_column
+from crest.emulators.issue_counts import IssueCounts
+from crest.emulators.pairing import DualIssueBlock
 from crest.emulators.profile import EVENT_COUNTS, ExecutionProfile, LayerProfile
 
 # An entry of a native table (slot_t).
@@ -30,6 +32,7 @@ def fold_edges(table: NDArray[np.void], block_at: BlockAt) -> dict[int, dict[str
     """
     used = table[table["count"] > 0]
     sums: dict[int, Counts] = {}
+    issued = IssueCounts()
     for key, sizes, count in zip(used["key"].tolist(), used["sizes"].tolist(), used["count"].tolist(), strict=True):
         row, source_size, size = sizes >> 48, sizes >> 24 & 0xFFFFFF, sizes & 0xFFFFFF
         source, address = key >> 32, key & 0xFFFFFFFF
@@ -41,6 +44,12 @@ def fold_edges(table: NDArray[np.void], block_at: BlockAt) -> dict[int, dict[str
         adjacent = before if source + source_size == address else None
         for name in edge_counts(before, adjacent, block, address):
             total[COLUMN[name]] += count
+        if isinstance(block, DualIssueBlock):
+            behind = before if isinstance(before, DualIssueBlock) else None
+            issued.add(row, source, behind, block, taken=adjacent is None, count=count)
+    for row, counts in issued.by_row():
+        for name, number in counts.items():
+            sums[row][COLUMN[name]] += number
     return {row: _named(total) for row, total in sums.items()}
 
 

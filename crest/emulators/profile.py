@@ -7,7 +7,7 @@ from typing import Final
 
 from crest.frozen import Frozen
 
-PROFILE_SCHEMA = 3
+PROFILE_SCHEMA = 4
 
 INSTRUCTION_CLASSES: Final = {
     "alu": "data processing, moves, compares, DSP packing and extension",
@@ -44,9 +44,12 @@ DERIVED_COUNTS: Final = {
     "branch_taken": "taken branches of any kind, calls and returns included",
     "branch_not_taken": "conditional branches not taken",
     "taken_to_unaligned": "taken branches to a target that is not 4-aligned",
+    "ld_use": "single loads whose value the very next instruction of their basic block reads",
     "pc_loads": "loads of the program counter by POP, LDM or LDR",
-    "dual_issued": "instructions issued beside the one before them, in their basic block; Cortex-M7 only (pairing.py)",
-    "issue_waits": "cycles of a basic block in which nothing can be issued; Cortex-M7 only (pairing.py)",
+    "dual_issued": "instructions issued beside the one before them; Cortex-M7 only (pairing.py)",
+    "issue_waits": "cycles in which nothing can be issued; Cortex-M7 only (pairing.py)",
+    "mispredicted": "branches that do not go where they go most often; Cortex-M7 only (issue_counts.py)",
+    "mispredicted_early": "those among them whose flags are set early; Cortex-M7 only (pairing.py)",
 }
 
 EVENT_COUNTS: Final = {

@@ -36,7 +36,7 @@ WFI: Final = b"\x30\xbf"
 _TCG_BUFFER_BYTES: Final = 64 << 20
 # Erased flash reads ones; RAM after power-up holds anything but the zeros that a careless start-up hopes for.
 _FLASH_FILL: Final = b"\xff"
-_RAM_FILL: Final = b"\xa5"
+RAM_FILL: Final = b"\xa5"
 _INVALID_ACCESS: Final = (
     unicorn.UC_HOOK_MEM_READ_UNMAPPED
     | unicorn.UC_HOOK_MEM_WRITE_UNMAPPED
@@ -214,7 +214,7 @@ class UnicornMachine:
                 )
             flash = region.kind == "flash"
             self._map(region.base, region.size_bytes, unicorn.UC_PROT_READ | unicorn.UC_PROT_EXEC if flash else None)
-            self._uc.mem_write(region.base, (_FLASH_FILL if flash else _RAM_FILL) * region.size_bytes)
+            self._uc.mem_write(region.base, (_FLASH_FILL if flash else RAM_FILL) * region.size_bytes)
         for segment in self._image.segments:
             self._uc.mem_write(segment.address, segment.data)
 

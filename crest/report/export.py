@@ -88,6 +88,7 @@ def _costs(entry: Entry) -> dict[str, Any]:
         "timing_model",
         "energy_model",
         "toolchain",
+        "runtime",
         "lowering",
         "placement",
         "elf_sha256",

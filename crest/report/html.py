@@ -144,7 +144,7 @@ def _refused_row(entry: Entry) -> dict[str, Any]:
 
 def _provenance(measurements: list[Measurement]) -> list[tuple[str, list[str]]]:
     """Models and tools behind the front; more than one value in a row is worth a look."""
-    names = ("backend", "schedule", "timing_model", "energy_model", "toolchain", "lowering", "placement")
+    names = ("backend", "schedule", "timing_model", "energy_model", "toolchain", "runtime", "lowering", "placement")
     return [
         (name.replace("_", " "), list(dict.fromkeys(str(getattr(one, name)) for one in measurements))) for name in names
     ]

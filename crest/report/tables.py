@@ -75,8 +75,8 @@ def _cost_table(measurement: Measurement, extra: Sequence[tuple[str, str]]) -> T
         table.add_row(Text(name), Text(text), ABSENT)
     table.caption = Text(
         f"{measurement.golden_pairs_checked} golden pairs checked; timing {measurement.timing_model}; "
-        f"energy {measurement.energy_model}; {measurement.toolchain}; {measurement.lowering} lowering; "
-        f"{measurement.placement}; ELF {measurement.elf_sha256[:12]}"
+        f"energy {measurement.energy_model}; {measurement.toolchain}; runtime {measurement.runtime}; "
+        f"{measurement.lowering} lowering; {measurement.placement}; ELF {measurement.elf_sha256[:12]}"
     )
     return table
 

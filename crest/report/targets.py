@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
-from rich.console import Group, RenderableType
+from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
@@ -14,6 +14,7 @@ from crest.frozen import Frozen
 from crest.report.format import format_value
 from crest.targets import Region, StallFactor, Target
 from crest.timing import CoreTiming
+from crest.timing.memory_system import load_memory_timing
 from crest.timing.model import load_core_timing
 
 Quality = Literal["none", "declared", "fitted"]
@@ -69,9 +70,9 @@ def targets_table(summaries: Sequence[TargetSummary]) -> RenderableType:
     """One row a board."""
     table = Table(title="Targets")
     for heading in ("target", "core", "clocks", "memory", "cycle model", "energy model"):
-        table.add_column(heading, overflow="fold")
+        table.add_column(heading, overflow="fold", no_wrap=heading == "target")
     for one in summaries:
-        memory = "\n".join(f"{region.name} {_size(region)}" for region in one.regions)
+        memory = "\n".join(f"{region.name} {_bytes(region.size_bytes)}" for region in one.regions)
         clocks = "\n".join(f"{clock:g} MHz" for clock in one.clock_mhz)
         row = (one.name, _core(one), clocks, memory, _label(one.cycle_model), _label(one.energy_model))
         table.add_row(*map(Text, row))
@@ -87,7 +88,7 @@ def target_table(one: TargetSummary) -> RenderableType:
         ("microcontroller", one.mcu),
         ("core", _core(one)),
         ("clocks", ", ".join(f"{clock:g} MHz" for clock in one.clock_mhz)),
-        *((f"region {r.name}", f"{r.kind}, {_size(r)} at {r.base:#010x}") for r in one.regions),
+        *((f"region {r.name}", f"{r.kind}, {_bytes(r.size_bytes)} at {r.base:#010x}") for r in one.regions),
         ("flash left by the vendor", _bytes(one.flash_available_bytes)),
         ("RAM left by the vendor", _bytes(one.ram_available_bytes)),
         ("cycle model", _grounds(one.cycle_model)),
@@ -96,16 +97,19 @@ def target_table(one: TargetSummary) -> RenderableType:
     ]  # fmt: skip
     for name, text in rows:
         facts.add_row(Text(name), Text(text))
-    return Group(facts)
+    return facts
 
 
 def _cycle_model(target: Target, timing: CoreTiming) -> ModelSummary:
-    stalls = target.fetch_stall_factor
+    stalls, memory = target.fetch_stall_factor, load_memory_timing(target)
+    fitted = (f"memory events, fitted: {memory.data.strip()} {memory.residual.strip()}",) if memory else ()
     return ModelSummary(
-        quality="fitted" if stalls.kind == "fit" else "declared",
-        origin=f"{timing.core} v{timing.version}, stalls {_factor(stalls)}",
+        quality="fitted" if memory or stalls.kind == "fit" else "declared",
+        origin=f"{timing.core} v{timing.version}, "
+        + (f"memories v{memory.version}" if memory else f"stalls {_factor(stalls)}"),
         statements=(
             f"core: {timing.validation.strip()}",
+            *fitted,
             f"memories, {stalls.kind}: {stalls.reason.strip()}",
             *(
                 f"code in {region}, {_factor(other)}, {other.kind}: {other.reason.strip()}"
@@ -135,10 +139,6 @@ def _energy_model(models: Sequence[EnergyModel]) -> ModelSummary:
 
 def _core(one: TargetSummary) -> str:
     return one.core if one.fpu == "none" else f"{one.core}, {one.fpu} FPU"
-
-
-def _size(region: Region) -> str:
-    return _bytes(region.size_bytes)
 
 
 def _bytes(size_bytes: int) -> str:

@@ -30,18 +30,20 @@ class StudyFinisher:
         program = pricing.build(graph)
         execution = pricing.run(program)
         keep_execution(self._run_folder, execution)
-        write_c_project(program, pricing.toolchain, self._run_folder / folder / "c")
+        files = {
+            "tflite": (folder / "model.tflite").as_posix(),
+            "elf": (folder / "firmware.elf").as_posix(),
+        }
+        if program.sources is not None:
+            files["c_project"] = (folder / "c").as_posix()
+            write_c_project(program, pricing.toolchain, self._run_folder / folder / "c")
         write_atomically(self._run_folder / folder / "model.tflite", tflite)
         write_atomically(self._run_folder / folder / "firmware.elf", program.elf)
         return Finished(
             measurement=pricing.price(execution),
             metrics=evaluate(self._setup, graph, "valid"),
             test_metrics=evaluate(self._setup, graph, "test"),
-            files={
-                "tflite": (folder / "model.tflite").as_posix(),
-                "elf": (folder / "firmware.elf").as_posix(),
-                "c_project": (folder / "c").as_posix(),
-            },
+            files=files,
             profile_key=execution.key,
         )
 

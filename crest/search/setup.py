@@ -67,7 +67,7 @@ class Setup:
     def build_options(self) -> BuildOptions:
         """How graphs become firmware in this study."""
         compiler = CompilerChoice(self.study.compiler_command, self.study.toolchain.cflags)
-        return BuildOptions(compiler, self.study.lowering, self.study.placement)
+        return BuildOptions(compiler, self.study.lowering, self.study.placement, self.study.tflm_tree)
 
     @cached_property
     def backend(self) -> EmulatedBackend:

@@ -81,6 +81,29 @@ class TargetOptions(Frozen):
     )
 
 
+class OwnRuntime(Frozen):
+    """The code that CREST's compiler writes."""
+
+
+class TreeOfEnvironment(Frozen):
+    """The TFLite Micro tree that $CREST_TFLM names."""
+
+
+class RuntimeChoice(Frozen):
+    """What runs the model on the board; exactly one is given."""
+
+    crest: OwnRuntime | None = Field(default=None, description="the code that CREST's compiler writes")
+    tflm: str | TreeOfEnvironment | None = Field(
+        default=None, description="TFLite Micro with CMSIS-NN, from a source tree of yours; else that of $CREST_TFLM"
+    )
+
+    @model_validator(mode="after")
+    def _exactly_one(self) -> RuntimeChoice:
+        if (self.crest is None) == (self.tflm is None):
+            raise ValueError("give exactly one of crest and tflm")
+        return self
+
+
 class Reserve(Frozen):
     """What the rest of the application needs; it counts against the memories and the time of the board."""
 
@@ -143,6 +166,9 @@ class Study(Frozen):
     )
     toolchain: Annotated[ToolchainChoice, WordOrMapping(("zig", "gcc"), keys=("cc",))] = Field(
         default=ToolchainChoice(), description="the compiler of the firmware, and flags of yours"
+    )
+    runtime: Annotated[RuntimeChoice, WordOrMapping(("crest", "tflm"))] = Field(
+        default=RuntimeChoice(crest=OwnRuntime()), description="what runs the model on the board"
     )
     lowering: Lowering = Field(
         default="optimized",
@@ -217,6 +243,14 @@ class Study(Frozen):
         """The compiler as ``crest.compiler.toolchain`` wants it: a word, a command, or an absolute path."""
         written = self.toolchain.cc
         return str(self.resolve(written)) if "/" in written else written
+
+    @property
+    def tflm_tree(self) -> str | None:
+        """Folder of the TFLite Micro tree, absolute; empty for that of ``$CREST_TFLM``; None for CREST's own code."""
+        written = self.runtime.tflm
+        if isinstance(written, str):
+            return str(self.resolve(written))
+        return None if written is None else ""
 
     def canonical_sha256(self) -> str:
         """A hash of everything that can change a result: defaults spelled out, ``search.workers`` left out.

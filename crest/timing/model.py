@@ -6,25 +6,30 @@
                 - sum over counts of count * saved cycles
                 + unaligned data accesses * their added cycles
     cycles      = core cycles * fetch_stall_factor                             (emulation/targets/<target>.yaml)
+               or core cycles + waits of the memory system                     (emulation/memories/<target>.yaml)
 
-The interval of the cycles is that of the factor, widened by the uncertainty of the core's timing where it states one.
-It is common to all programs of a target: a ranking under one model is tighter than its absolute figures.
+The interval of the cycles is that of the factor, widened by the uncertainty of the core's timing where it states one,
+or that of the memory system (``memory_system.py``). Most of it is common to all programs of a target: a ranking under
+one model is tighter than its absolute figures.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from operator import mul
 
 from pydantic import Field, model_validator
 
 from crest.assets import asset_path
+from crest.emulators.issue_rules import IssueRules
 from crest.emulators.profile import DERIVED_COUNTS, INSTRUCTION_CLASSES, UNALIGNED_PREFIX, ExecutionProfile
 from crest.errors import AssetError
 from crest.frozen import Frozen
 from crest.intervals import combine
 from crest.measurement import Estimate
 from crest.targets import StallFactor, Target
+from crest.timing.memory_system import MemoryTiming, RelativeError, load_memory_timing
 from crest.yaml_io import load_yaml, validate
 
 
@@ -47,7 +52,8 @@ class Uncertainty(Frozen):
 class CoreTiming(Frozen):
     """Instruction timing of a core with memories that never make it wait.
 
-    ``uncertainty`` is absent where the stall factors of the targets already hold it.
+    ``uncertainty`` is absent where the stall factors of the targets already hold it; ``issue`` where instructions go
+    one by one. The issue rules are applied when a program is executed: they decide counts, not cycles.
     """
 
     core: str
@@ -55,6 +61,7 @@ class CoreTiming(Frozen):
     added_cycles: dict[str, AddedCycles]
     saved_cycles: dict[str, AddedCycles] = {}
     unaligned_access: AddedCycles
+    issue: IssueRules | None = None
     uncertainty: Uncertainty | None = None
     domain: str
     validation: str
@@ -75,30 +82,86 @@ class CoreTiming(Frozen):
 
 
 class CycleModel:
-    """Cycles of execution profiles on one target."""
+    """Cycles of execution profiles on one target.
 
-    def __init__(self, timing: CoreTiming, stalls: StallFactor) -> None:
+    Args:
+        timing: of the core.
+        stalls: of the target, over all that is executed.
+        memory: of the target, event by event; where it holds, it takes the place of ``stalls``.
+    """
+
+    def __init__(self, timing: CoreTiming, stalls: StallFactor, memory: MemoryTiming | None = None) -> None:
         self._timing = timing
         self._stalls = stalls
+        self._memory = memory
 
     @property
     def identity(self) -> str:
-        """What a record names: core, version of its timing, and the stall factor of the target."""
-        return f"{self._timing.core} v{self._timing.version}, stalls x{self._stalls.value:g}"
+        """What a record names: core, version of its timing, and the memory system or the stall factor of the target."""
+        memory = self._memory
+        waits = f"stalls x{self._stalls.value:g}" if memory is None else f"memories v{memory.version}"
+        return f"{self._timing.core} v{self._timing.version}, {waits}"
 
     def layer_cycles(self, profile: ExecutionProfile) -> list[float]:
         """Cycles of each layer of a profile, in order."""
         self._check(profile)
-        return [self._timing.cycles(layer.counts) * self._stalls.value for layer in profile.layers]
+        memory = self._memory_for(profile)
+        return [self._cycles(layer.counts, memory) for layer in profile.layers]
 
     def total_cycles(self, profile: ExecutionProfile) -> Estimate:
-        """Cycles of the whole latency window.
+        """Cycles of the whole latency window, with the interval of the absolute figure.
 
         Raises:
             AssetError: the profile is of another core.
         """
         self._check(profile)
-        cycles = self._timing.cycles(profile.total())
+        counts, memory = profile.total(), self._memory
+        if memory is None or memory.lacking(counts):
+            return self._stalled(counts)
+        errors = (_estimate(memory.candidate_error), _estimate(memory.common_error))
+        cycles = Estimate(value=self._cycles(counts, memory), origin="emulated")
+        estimate = combine(_product, cycles, *errors)
+        return _spanning(self._stalled(counts), estimate) if memory.outside(counts) else estimate
+
+    def ranking_cycles(self, profile: ExecutionProfile) -> Estimate:
+        """The same cycles with the interval of what differs from one program of the board to the next.
+
+        What shifts all programs of a board alike cancels in a ranking and is left out; absent where the model does not
+        tell the two apart.
+        """
+        self._check(profile)
+        memory = self._memory_for(profile)
+        if memory is None:
+            return Estimate.absent(
+                "the model of this board cannot tell errors of one program from common ones", "emulated"
+            )
+        cycles = Estimate(value=self._cycles(profile.total(), memory), origin="emulated")
+        return combine(_product, cycles, _estimate(memory.candidate_error))
+
+    def notes(self, profile: ExecutionProfile) -> tuple[str, ...]:
+        """What a reader of the cycles should know: where the model of the memories does not hold."""
+        if self._memory is None:
+            return ()
+        if lacking := self._memory.lacking(profile.total()):
+            return (f"cycles by the stall factor of the target: the profile does not count {', '.join(lacking)}",)
+        if outside := self._memory.outside(profile.total()):
+            return (
+                "cycles by the stall factor of the target, with an interval that spans the model of its memories, too: "
+                f"the program lies outside of what that was fitted on ({', '.join(outside)} per instruction)",
+            )
+        return ()
+
+    def _memory_for(self, profile: ExecutionProfile) -> MemoryTiming | None:
+        """The model of the memories, where it holds."""
+        memory, counts = self._memory, profile.total()
+        return None if memory is None or memory.lacking(counts) or memory.outside(counts) else memory
+
+    def _cycles(self, counts: Mapping[str, int], memory: MemoryTiming | None) -> float:
+        core = self._timing.cycles(counts)
+        return core * self._stalls.value if memory is None else core + memory.waits(counts)
+
+    def _stalled(self, counts: Mapping[str, int]) -> Estimate:
+        cycles = self._timing.cycles(counts)
         core = Estimate(value=cycles, origin="emulated")
         if (own := self._timing.uncertainty) is not None:
             ends = {"low": cycles * own.low, "high": cycles * own.high, "confidence": own.confidence}
@@ -112,6 +175,20 @@ class CycleModel:
     def _check(self, profile: ExecutionProfile) -> None:
         if profile.core != self._timing.core:
             raise AssetError(f"a profile of {profile.core} cannot be timed as {self._timing.core}")
+
+
+def _product(*factors: float) -> float:
+    return math.prod(factors)
+
+
+def _estimate(error: RelativeError) -> Estimate:
+    return Estimate(value=1.0, origin="emulated", low=error.low, high=error.high, confidence=error.confidence)
+
+
+def _spanning(estimate: Estimate, other: Estimate) -> Estimate:
+    """An estimate whose interval holds that of another as well."""
+    ends = [end for one in (estimate, other) for end in (one.low, one.high) if end is not None]
+    return estimate.model_copy(update={"low": min(ends), "high": max(ends)})
 
 
 def load_core_timing(core: str) -> CoreTiming:
@@ -144,4 +221,5 @@ def load_cycle_model(target: Target, code_region: str | None = None) -> CycleMod
                 hint="state a fetch_stall_factor_in for it in the target's file, or leave the code where it is",
             )
         stalls = target.fetch_stall_factor_in[code_region]
-    return CycleModel(load_core_timing(target.core), stalls)
+    memory = load_memory_timing(target) if code_region in (None, target.code_region) else None
+    return CycleModel(load_core_timing(target.core), stalls, memory)

@@ -4,6 +4,7 @@
 #include "bounds_s8.h"
 #include "crest_nn.h"
 #include "dot_s8.h"
+#include "dual_issue.h"
 #include "patch.h"
 #include "requantise.h"
 #include "tile_s8.h"
@@ -39,33 +40,83 @@ typedef struct {
   "ldr.w r12, [sp, #8]\n\t" \
   "mov pc, r12\n\t"       \
   ".balign 4\n"
+#define NEXT_TURN    \
+  "cmp r0, lr\n\t"  \
+  "bne.w 2b\n\t"
 #define END               \
   "add sp, #40\n\t"      \
   "pop {r4-r11, pc}\n\t"
 
 /* Two taps of three positions and two channels. */
+#if CREST_DUAL_ISSUE
+/* A load or an extension beside each product. Two positions' taps and the weights, in lr, are loaded a step ahead: kernels
+ * read 4 bytes behind the weights and 8 behind the widened patches. */
+#define TILE_STEP                                        \
+  "sxtb16 r12, lr, ror #8\n\t" "smlad r2, r8, r11, r2\n\t"  \
+  "ldr.w r10, [r0, #8]\n\t"    "smlad r5, r8, r12, r5\n\t"  \
+  "ldr.w r8, [r0, #12]!\n\t"   "smlad r3, r9, r11, r3\n\t"  \
+  "ldr.w lr, [r1], #4\n\t"     "smlad r6, r9, r12, r6\n\t"  \
+  "ldr.w r9, [r0, #4]\n\t"     "smlad r4, r10, r11, r4\n\t" \
+  "sxtb16 r11, lr\n\t"         "smlad r7, r10, r12, r7\n\t"
+/* r1 is a word ahead. */
+#define TILE_START START(96) "adds r1, #4\n"
+#define TILE_FIRST_TURN        \
+  "ldr r0, [sp, #0]\n\t"      \
+  "ldr lr, [r1, #-4]\n\t"   \
+  "ldr.w r12, [sp, #8]\n\t"   \
+  "ldr.w r8, [r0]\n\t"        \
+  "ldr.w r9, [r0, #4]\n\t"    \
+  "sxtb16 r11, lr\n\t"        \
+  "mov pc, r12\n\t"           \
+  ".balign 8\n"
+#define TILE_NEXT_TURN         \
+  "ldr.w r10, [sp, #4]\n\t"   \
+  "cmp r0, r10\n\t"           \
+  "bne.w 2b\n\t"
+#else
 #define TILE_STEP                \
   "ldm.w r0!, {r8, r9, r10}\n\t"   \
   "ldr.w r11, [r1], #4\n\t"      \
   CREST_TILE_PRODUCTS
-#define TILE_GROUP TILE_STEP TILE_STEP /* 80 bytes */
+#define TILE_START START(80)
+#define TILE_FIRST_TURN FIRST_TURN
+#define TILE_NEXT_TURN NEXT_TURN
+#endif
+#define TILE_GROUP TILE_STEP TILE_STEP
 
 /* Three positions, all output channels. x: their patches as widen() leaves them. */
 __attribute__((naked, noinline)) static void tile(const arguments *a __attribute__((unused)),
                                                   const int8_t *weights __attribute__((unused))) {
   __asm__ volatile(
-      START(80)
+      TILE_START
       "1:\n\t" /* a pair of channels */
       CREST_TILE_BIASES
-      FIRST_TURN
+      TILE_FIRST_TURN
       "2:\n\t" TILE_GROUP TILE_GROUP TILE_GROUP TILE_GROUP
-      "cmp r0, lr\n\t"
-      "bne.w 2b\n\t"
+      TILE_NEXT_TURN
       CREST_TILE_FINISH
       "3:\n\t" END);
 }
 
-/* Two pairs of channels, the weights of one behind r1, those of the other behind r6; 84 bytes. */
+/* Four taps of one position, and two pairs of channels: the weights of one behind r1, those of the other behind r6. */
+#if CREST_DUAL_ISSUE
+/* What stands on a line can be issued in one cycle. */
+#define LINE_GROUP                                               \
+  "ldr.w r8, [r0], #4\n\t"                                      \
+  "sxtb16 r9, r8, ror #8\n\t"   "ldr.w r10, [r1], #4\n\t"      \
+  "sxtb16 r8, r8\n\t"           "ldr.w r11, [r1], #4\n\t"      \
+  "sxtb16 r12, r10, ror #8\n\t"                                 \
+  "sxtb16 r10, r10\n\t"         "smlad r3, r8, r12, r3\n\t"    \
+  "sxtb16 r7, r11, ror #8\n\t"  "smlad r2, r8, r10, r2\n\t"    \
+  "sxtb16 r11, r11\n\t"         "ldr.w r10, [r6], #4\n\t"      \
+  "sxtb16 r12, r10, ror #8\n\t" "smlad r3, r9, r7, r3\n\t"     \
+  "sxtb16 r10, r10\n\t"         "smlad r5, r8, r12, r5\n\t"    \
+  "smlad r2, r9, r11, r2\n\t"   "ldr.w r11, [r6], #4\n\t"      \
+  "sxtb16 r7, r11, ror #8\n\t"  "smlad r4, r8, r10, r4\n\t"    \
+  "sxtb16 r11, r11\n\t"         "smlad r5, r9, r7, r5\n\t"     \
+  "smlad r4, r9, r11, r4\n\t"
+#define LINE_START START(92)
+#else
 #define LINE_PAIR(weights, even, odd)          \
   "ldrd r10, r11, [" weights "], #8\n\t"      \
   "sxtb16 r12, r10, ror #8\n\t"               \
@@ -81,24 +132,31 @@ __attribute__((naked, noinline)) static void tile(const arguments *a __attribute
   "sxtb16 r9, r8, ror #8\n\t" \
   "sxtb16 r8, r8\n\t"        \
   LINE_PAIR("r1", "r2", "r3") LINE_PAIR("r6", "r4", "r5")
+#define LINE_START START(84)
+#endif
 /* One channel: biases in r6, multipliers in r7, their step in r8, the output zero point in r9, outputs in r10. */
-#define LINE_FINISH(s)          \
-  "ldr.w r12, [r6], #4\n\t"    \
-  "ldr.w lr, [r7]\n\t"         \
-  "add r7, r8\n\t"             \
-  "and.w r12, r12, #31\n\t"    \
-  "lsl.w r0, r9, r12\n\t"      \
-  "add.w r12, r12, #1\n\t"     \
-  CREST_FINISH(s, "r12")        \
-  "strb " s ", [r10], #1\n\t"  \
-  "subs.w r11, r11, #1\n\t"    \
+#define LINE_FINISH(s)                       \
+  "ldr.w r12, [r6], #4\n\t"                 \
+  "ldr.w lr, [r7]\n\t"                      \
+  "lsls " s ", " s ", #1\n\t"               \
+  "subs.w r11, r11, #1\n\t"                 \
+  "and.w r12, r12, #31\n\t"                 \
+  "smmulr " s ", " s ", lr\n\t"             \
+  "lsl.w r0, r9, r12\n\t"                   \
+  "add r7, r8\n\t"                          \
+  "add.w r12, r12, #1\n\t"                  \
+  "add.w " s ", " s ", " s ", asr #31\n\t"  \
+  "add " s ", r0\n\t"                       \
+  "asr.w " s ", " s ", r12\n\t"             \
+  "ssat " s ", #8, " s "\n\t"               \
+  "strb " s ", [r10], #1\n\t"               \
   "beq 3f\n\t"
 
 /* One position, all output channels. x: its patch. */
 __attribute__((naked, noinline)) static void line(const arguments *a __attribute__((unused)),
                                                   const int8_t *weights __attribute__((unused))) {
   __asm__ volatile(
-      START(84)
+      LINE_START
       "1:\n\t" /* two pairs of channels; where there is one left, it is computed twice */
       "ldr r0, [sp, #12]\n\t"
       "ldm r0!, {r2-r5}\n\t"
@@ -115,8 +173,7 @@ __attribute__((naked, noinline)) static void line(const arguments *a __attribute
       "asrs r5, r5, #5\n\t"
       FIRST_TURN
       "2:\n\t" LINE_GROUP LINE_GROUP LINE_GROUP LINE_GROUP
-      "cmp r0, lr\n\t"
-      "bne.w 2b\n\t"
+      NEXT_TURN
       "mov r1, r6\n\t"
       "ldr r6, [sp, #12]\n\t"
       "subs r6, #16\n\t"
@@ -145,15 +202,15 @@ __attribute__((noinline)) static uint32_t *widen(const int8_t *x, int32_t groups
   if (!(groups >>= 1)) return to;
   __asm__ volatile(
       "1:\n\t"
-      "ldr %[a], [%[x]], #4\n\t"
-      "ldr %[b], [%[x]], #4\n\t"
+      "ldr %[b], [%[x], #4]\n\t"
+      "ldr %[a], [%[x]], #8\n\t"
       "sxtb16 %[t], %[a], ror #8\n\t"
-      "sxtb16 %[a], %[a]\n\t"
       "str %[t], [%[to], #12]\n\t"
       "sxtb16 %[t], %[b], ror #8\n\t"
-      "sxtb16 %[b], %[b]\n\t"
       "str %[t], [%[to], #36]\n\t"
+      "sxtb16 %[b], %[b]\n\t"
       "str %[b], [%[to], #24]\n\t"
+      "sxtb16 %[a], %[a]\n\t"
       "str %[a], [%[to]], #48\n\t"
       "subs %[groups], #1\n\t"
       "bne 1b"

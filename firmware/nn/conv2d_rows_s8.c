@@ -3,6 +3,7 @@
  * line of the input is widened to 16 bits once, and the taps of the three lie a fixed distance apart. */
 #include "bounds_s8.h"
 #include "crest_nn.h"
+#include "dual_issue.h"
 #include "patch.h"
 #include "requantise.h"
 #include "tile_s8.h"
@@ -27,12 +28,32 @@ typedef struct {
 } arguments;
 
 /* Two taps of three positions and two channels; 48 bytes. */
+#if CREST_DUAL_ISSUE
+/* What stands on a line can be issued in one cycle. The taps of the first position and the weights are loaded a step ahead:
+ * kernels read 4 bytes behind the weights. */
+#define STEP                                                         \
+  "sxtb16 r12, r11, ror #8\n\t" "ldr.w r10, [r0, lr, lsl #1]\n\t"  \
+  "sxtb16 r11, r11\n\t"         "smlad r5, r8, r12, r5\n\t"        \
+  "ldr.w r9, [r0, lr]\n\t"      "smlad r2, r8, r11, r2\n\t"        \
+  "ldr.w r8, [r0, #4]!\n\t"     "smlad r7, r10, r12, r7\n\t"       \
+  "smlad r4, r10, r11, r4\n\t"                                      \
+  "smlad r6, r9, r12, r6\n\t"                                       \
+  "smlad r3, r9, r11, r3\n\t"   "ldr.w r11, [r1], #4\n\t"
+/* r1 is a word ahead. */
+#define AHEAD "adds r1, #4\n"
+#define FIRST_WEIGHTS "ldr r11, [r1, #-4]\n\t"
+#define FIRST_TAPS "ldr.w r8, [r0]\n\t"
+#else
 #define STEP                         \
   "ldr.w r9, [r0, lr]\n\t"           \
   "ldr.w r10, [r0, lr, lsl #1]\n\t"  \
   "ldr.w r8, [r0], #4\n\t"           \
   "ldr.w r11, [r1], #4\n\t"          \
   CREST_TILE_PRODUCTS
+#define AHEAD
+#define FIRST_WEIGHTS
+#define FIRST_TAPS
+#endif
 
 /* Three positions, all output channels. */
 __attribute__((naked, noinline)) static void tile(const arguments *a __attribute__((unused)),
@@ -49,6 +70,7 @@ __attribute__((naked, noinline)) static void tile(const arguments *a __attribute
       "mov.w lr, #48\n\t"
       "mla r12, r4, lr, r12\n\t"
       "str.w r12, [sp, #8]\n"
+      AHEAD
       "1:\n\t" /* a pair of channels */
       CREST_TILE_BIASES
       "ldr.w r8, [sp, #4]\n\t"
@@ -56,23 +78,25 @@ __attribute__((naked, noinline)) static void tile(const arguments *a __attribute
       "str.w r8, [sp, #56]\n\t"
       "str.w r9, [sp, #60]\n\t"
       "ldr r0, [sp, #0]\n\t"
+      FIRST_WEIGHTS
       "ldr.w lr, [sp, #40]\n"
       "4:\n\t" /* a line */
       "ldr.w r12, [sp, #8]\n\t"
+      FIRST_TAPS
       "mov pc, r12\n\t"
-      ".balign 4\n"
+      ".balign 8\n"
       "2:\n\t" STEP STEP STEP STEP STEP STEP STEP STEP
-      "ldr.w r8, [sp, #56]\n\t"
-      "cmp r0, r8\n\t"
+      "ldr.w r12, [sp, #56]\n\t"
+      "cmp r0, r12\n\t"
       "bne.w 2b\n\t"
       "ldr.w r9, [sp, #60]\n\t"
       "ldr.w r10, [sp, #48]\n\t"
-      "ldr.w r11, [sp, #52]\n\t"
+      "ldr.w r8, [sp, #52]\n\t"
       "subs.w r9, r9, #1\n\t"
       "str.w r9, [sp, #60]\n\t"
       "add r0, r10\n\t"
-      "add r8, r11\n\t"
-      "str.w r8, [sp, #56]\n\t"
+      "add r12, r8\n\t"
+      "str.w r12, [sp, #56]\n\t"
       "bne.w 4b\n\t"
       CREST_TILE_FINISH
       "3:\n\t"

@@ -121,13 +121,14 @@ typedef struct {
 /* For cores with the DSP extension. Weights: pairs of output channels; of each pair, by four taps k, the bytes
  * c0[k] c1[k] c0[k+2] c1[k+2] c0[k+1] c1[k+1] c0[k+3] c1[k+3]; taps are filled up to a multiple of 4 and channels to one of 2
  * with zeros. scratch: 6 bytes for each tap so filled up where there are 3 positions, and a filled up patch and 4 bytes where
- * patches must be gathered; aligned to 4. Up to 3 bytes behind the input are read, and multiplied with zero. */
+ * patches must be gathered; aligned to 4. Up to 3 bytes behind the input are read, and multiplied with zero. Built with
+ * CREST_DUAL_ISSUE, 4 bytes behind the weights and 8 behind the 6 for each tap are read where there are 3 positions. */
 void crest_conv2d_pairs_s8(const crest_weighted_s8_params *p, const int8_t *in, int8_t *out, int8_t *scratch);
 void crest_dense_pairs_s8(const crest_weighted_s8_params *p, const int8_t *in, int8_t *out);
 /* The same where dilation_w is 1 and rows have 3 positions or more. Weights: of each pair of output channels, by line of the
  * patch and two taps k, the bytes c0[k] c1[k] c0[k+1] c1[k+1], where a line is filled up to even taps. scratch: for each line
  * 2 * (k_w + 2 * stride_w) * in_c + 10 bytes rounded down to a multiple of 4; aligned to 4. Positions may be taken up once
- * more behind their neighbour. */
+ * more behind their neighbour. Built with CREST_DUAL_ISSUE, 4 bytes behind the weights are read. */
 void crest_conv2d_rows_s8(const crest_weighted_s8_params *p, const int8_t *in, int8_t *out, int8_t *scratch);
 /* For cores without it. Weights + 128, unsigned: of each four output channels, by tap, the bytes of the four; of the
  * channels beyond them one after another; taps are filled up to a multiple of 4. Biases hold -128 * sum of weights more.

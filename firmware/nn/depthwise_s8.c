@@ -4,6 +4,7 @@
 #include "bounds_s8.h"
 #include "crest_nn.h"
 #include "dot_s8.h"
+#include "dual_issue.h"
 #include "memory_ops.h"
 #include "requantise.h"
 
@@ -35,7 +36,75 @@ typedef struct {
 } position_arguments;
 
 #define UNROLLED 9
-/* One tap of four channels; 44 bytes. */
+/* The start of the first turn, at label 2, goes to r7; a tap takes 44 bytes. */
+#define START                                         \
+  ".syntax unified\n\t"                              \
+  "push {r4-r11, lr}\n\t"                            \
+  "ldm.w r0, {r0, r1, r2, r3, r4, r5, r6, r12}\n\t"  \
+  "mov lr, r4\n\t"                                   \
+  "adr.w r7, 2f\n\t"                                 \
+  "mov.w r8, #44\n\t"                                \
+  "mla r7, r6, r8, r7\n\t"
+
+#if CREST_DUAL_ISSUE
+
+/* One tap of four channels, whose offset is in r3. What stands on a line can be issued in one cycle, the first instruction
+ * beside the last one of the tap before. */
+#define TAP                                                      \
+  "ldr.w r10, [r2], #4\n\t"                                     \
+  "sxtb16 r11, r10, ror #8\n\t" "ldr.w r8, [r0, r3]\n\t"       \
+  "sxtb16 r9, r8, ror #8\n\t"                                   \
+  "sxtb16 r10, r10\n\t"         "smlatt r7, r9, r11, r7\n\t"   \
+  "sxtb16 r8, r8\n\t"           "smlabb r5, r9, r11, r5\n\t"   \
+  "smlabb r4, r8, r10, r4\n\t"  "ldr.w r3, [r1], #4\n\t"       \
+  "smlatt r6, r8, r10, r6\n\t"
+
+/* One position, all whole fours of channels. Reads an offset more than there are. */
+__attribute__((naked, noinline)) static void position(const position_arguments *arguments __attribute__((unused))) {
+  __asm__ volatile(
+      START
+      "add.w r12, r12, #4\n\t"
+      "push {r1, r3, r5, r7, r12}\n" /* first offset, outputs, fours to go, start of the first turn, end of the offsets */
+      "1:\n\t"
+      "ldr.w r8, [sp, #12]\n\t"
+      "ldr.w r3, [r1], #4\n\t"
+      "ldm.w lr!, {r4, r5, r6, r7}\n\t"
+      "mov pc, r8\n\t"
+      ".balign 8\n"
+      "2:\n\t" TAP TAP TAP TAP TAP TAP TAP TAP TAP
+      "ldr.w r8, [sp, #16]\n\t"
+      "cmp r1, r8\n\t"
+      "bne.w 2b\n\t"
+      "ldm.w lr!, {r8, r9, r10}\n\t"
+      "lsls r6, r6, #1\n\t" "ldr r3, [sp, #4]\n\t"
+      "lsls r4, r4, #1\n\t" "smmulr r4, r4, r10\n\t"
+      "ldm.w lr!, {r1, r11, r12}\n\t"
+      "add.w r4, r4, r4, asr #31\n\t" "lsls r5, r5, #1\n\t"
+      "smmulr r5, r5, r12\n\t" "add r4, r4, r8\n\t"
+      "add.w r0, r0, #4\n\t" "asr.w r4, r4, r9\n\t"
+      "ldm.w lr!, {r8, r9, r10}\n\t"
+      "lsls r7, r7, #1\n\t" "add.w r5, r5, r5, asr #31\n\t"
+      "add r5, r5, r1\n\t"
+      "asr.w r5, r5, r11\n\t" "smmulr r6, r6, r10\n\t"
+      "ldm.w lr!, {r1, r11, r12}\n\t"
+      "ssat r5, #8, r5\n\t" "strb r5, [r3, #1]\n\t"
+      "smmulr r7, r7, r12\n\t" "add.w r6, r6, r6, asr #31\n\t"
+      "ssat r4, #8, r4\n\t" "add r6, r6, r8\n\t"
+      "ldr.w r8, [sp, #8]\n\t" "asr.w r6, r6, r9\n\t"
+      "add.w r7, r7, r7, asr #31\n\t" "subs.w r8, r8, #1\n\t"
+      "strb r4, [r3]\n\t" "add r7, r7, r1\n\t"
+      "ssat r6, #8, r6\n\t" "asr.w r7, r7, r11\n\t"
+      "ldr r1, [sp, #0]\n\t" "strb r6, [r3, #2]\n\t"
+      "ssat r7, #8, r7\n\t" "strb r7, [r3, #3]\n\t"
+      "add.w r3, r3, #4\n\t" "str r3, [sp, #4]\n\t"
+      "str.w r8, [sp, #8]\n\t" "bne.w 1b\n\t"
+      "add sp, #20\n\t"
+      "pop {r4-r11, pc}\n\t");
+}
+
+#else
+
+/* One tap of four channels. */
 #define TAP                        \
   "ldr.w r8, [r1], #4\n\t"         \
   "ldr.w r8, [r0, r8]\n\t"         \
@@ -61,13 +130,7 @@ typedef struct {
 /* One position, all whole fours of channels. */
 __attribute__((naked, noinline)) static void position(const position_arguments *arguments __attribute__((unused))) {
   __asm__ volatile(
-      ".syntax unified\n\t"
-      "push {r4-r11, lr}\n\t"
-      "ldm.w r0, {r0, r1, r2, r3, r4, r5, r6, r12}\n\t"
-      "mov lr, r4\n\t"
-      "adr.w r7, 2f\n\t"
-      "mov.w r8, #44\n\t"
-      "mla r7, r6, r8, r7\n\t"
+      START
       "push {r1, r5, r7}\n" /* first offset, fours to go, start of the first turn */
       "1:\n\t"
       "ldr r7, [sp, #8]\n\t"
@@ -86,6 +149,9 @@ __attribute__((naked, noinline)) static void position(const position_arguments *
       "add sp, #12\n\t"
       "pop {r4-r11, pc}\n\t");
 }
+
+#endif
+
 
 static void prepare(const crest_weighted_s8_params *p, quad *table, int32_t quads) {
   const int32_t *multiplier = p->multipliers;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Dot products of int8 vectors; with the DSP extension four products take two SMLAD. */
+/* Four int8 at a time, for cores with the DSP extension. */
 #ifndef CREST_DOT_S8_H
 #define CREST_DOT_S8_H
 
@@ -21,10 +21,6 @@ static inline crest_quad crest_load_quad(const int8_t *p) {
   __asm__("sxtb16 %0, %1" : "=r"(quad.even) : "r"(word));
   __asm__("sxtb16 %0, %1, ror #8" : "=r"(quad.odd) : "r"(word));
   return quad;
-}
-
-static inline int32_t crest_mac_quad(crest_quad a, crest_quad b, int32_t sum) {
-  return __smlad(a.odd, b.odd, __smlad(a.even, b.even, sum));
 }
 #else
 #define CREST_DSP 0

@@ -41,55 +41,64 @@ static __attribute__((noinline)) void sum_run(const crest_sum_s8_params *p, cons
 }
 
 #if CREST_DSP
-#define UPPER_BYTES 0xFF00FF00u
+/* The order is known to the assembly. */
+typedef struct {
+  const int8_t *left, *right;
+  int8_t *out;
+  int32_t left_factor, right_factor, offset;
+  uint32_t upper_bytes, lows, highs;
+  const int8_t *out_end;
+} sum_arguments;
 
-/* Two elements as the upper bytes of x and of y: the 48-bit products of SMLAW lose the 16 bits behind factor * x / 256. */
-static inline void sum_pair(const crest_sum_s8_params *p, uint32_t x, uint32_t y, int32_t *low, int32_t *high) {
-  *low = __smlawb(p->right_factor, (int32_t)y, __smlawb(p->left_factor, (int32_t)x, p->offset));
-  *high = __smlawt(p->right_factor, (int32_t)y, __smlawt(p->left_factor, (int32_t)x, p->offset));
-  __asm__("ssat %0, #8, %1, asr #21" : "=r"(*low) : "r"(*low));
-  __asm__("ssat %0, #8, %1, asr #21" : "=r"(*high) : "r"(*high));
-}
-
-/* Four bytes, each at least low and at most high. */
-static inline uint32_t clamp_bytes(uint32_t bytes, uint32_t low, uint32_t high) {
-  uint32_t difference;
-  __asm__("ssub8 %1, %0, %2\n\tsel %0, %0, %2\n\tssub8 %1, %3, %0\n\tsel %0, %0, %3"
-          : "+r"(bytes), "=&r"(difference)
-          : "r"(low), "r"(high));
-  return bytes;
-}
-
-/* The position is a literal: no argument of a function is a constant where nothing is optimized. */
-#define INSERT_BYTE(word, byte, position) __asm__("bfi %0, %1, #" #position ", #8" : "+r"(word) : "r"(byte))
-
-static int32_t sum_words(const crest_sum_s8_params *params, const int8_t *left, const int8_t *right, int8_t *out,
-                         int32_t n) {
-  const crest_sum_s8_params p = *params;
-  const uint32_t low = (uint32_t)(uint8_t)p.act_min * 0x01010101u, high = (uint32_t)(uint8_t)p.act_max * 0x01010101u;
-  int32_t i = 0;
-  for (; i + 4 <= n; i += 4) {
-    uint32_t x, y;
-    __builtin_memcpy(&x, left + i, 4);
-    __builtin_memcpy(&y, right + i, 4);
-    int32_t first, second, third, fourth;
-    sum_pair(&p, x << 8 & UPPER_BYTES, y << 8 & UPPER_BYTES, &first, &third);
-    sum_pair(&p, x & UPPER_BYTES, y & UPPER_BYTES, &second, &fourth);
-    uint32_t word = (uint32_t)first;
-    INSERT_BYTE(word, second, 8);
-    INSERT_BYTE(word, third, 16);
-    INSERT_BYTE(word, fourth, 24);
-    word = clamp_bytes(word, low, high);
-    __builtin_memcpy(out + i, &word, 4);
-  }
-  return i;
+/* Four elements at a time, as the upper bytes of halfwords: the 48-bit products of SMLAW lose the 16 bits behind
+ * factor * x / 256. On a core that issues two instructions at a time, those of a line go together. */
+__attribute__((naked, noinline)) static void sum_words(const sum_arguments *a __attribute__((unused))) {
+  __asm__ volatile(
+      ".syntax unified\n\t"
+      "push {r4-r11, lr}\n\t"
+      "ldm.w r0, {r0, r1, r2, r3, r4, r5, r6, r7, r8, r9}\n\t"
+      "push {r9}\n\t"
+      ".balign 8\n"
+      "1:\n\t"
+      "ldr.w r9, [r0], #4\n\t"
+      "ldr.w r10, [r1], #4\n\t"
+      "and.w r11, r6, r9, lsl #8\n\t"
+      "smlawb lr, r3, r11, r5\n\t"      "and.w r12, r6, r10, lsl #8\n\t"
+      "and.w r10, r10, r6\n\t"          "smlawb lr, r4, r12, lr\n\t"
+      "and.w r9, r9, r6\n\t"            "smlawt r11, r3, r11, r5\n\t"
+      "smlawt r11, r4, r12, r11\n\t"
+      "ssat lr, #8, lr, asr #21\n\t"    "smlawb r12, r3, r9, r5\n\t"
+      "smlawb r12, r4, r10, r12\n\t"
+      "smlawt r9, r3, r9, r5\n\t"
+      "smlawt r9, r4, r10, r9\n\t"
+      "ssat r12, #8, r12, asr #21\n\t"
+      "ssat r11, #8, r11, asr #21\n\t"
+      "ssat r9, #8, r9, asr #21\n\t"
+      "bfi lr, r12, #8, #8\n\t"
+      "bfi lr, r11, #16, #8\n\t"
+      "bfi lr, r9, #24, #8\n\t"
+      "ssub8 r10, lr, r7\n\t"
+      "sel lr, lr, r7\n\t"
+      "ssub8 r10, r8, lr\n\t"
+      "sel lr, lr, r8\n\t"              "ldr.w r10, [sp]\n\t"
+      "str.w lr, [r2], #4\n\t"          "cmp r2, r10\n\t"
+      "bne 1b\n\t"
+      "add sp, #4\n\t"
+      "pop {r4-r11, pc}\n\t");
 }
 #endif
 
 void crest_sum_s8(const crest_sum_s8_params *p, const int8_t *left, const int8_t *right, int8_t *out, int32_t n) {
   int32_t done = 0;
 #if CREST_DSP
-  done = sum_words(p, left, right, out, n);
+  done = n & ~3;
+  if (done > 0) {
+    const sum_arguments a = {.left = left, .right = right, .out = out, .left_factor = p->left_factor,
+                             .right_factor = p->right_factor, .offset = p->offset, .upper_bytes = 0xFF00FF00u,
+                             .lows = (uint8_t)p->act_min * 0x01010101u, .highs = (uint8_t)p->act_max * 0x01010101u,
+                             .out_end = out + done};
+    sum_words(&a);
+  }
 #endif
   if (done < n) sum_run(p, left + done, 1, right + done, 1, out + done, n - done);
 }

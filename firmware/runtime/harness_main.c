@@ -90,6 +90,9 @@ static void answer_output(crest_frame *frame) {
 
 void harness_main(void) {
   static crest_frame frame;
+#ifdef CREST_INTERPRETED
+  model_prepare();
+#endif
   for (;;) {
     protocol_receive(&frame);
     switch (frame.type) {

@@ -10,7 +10,14 @@ typedef struct {
   uint32_t bytes;
 } crest_io;
 
-extern const crest_io model_inputs[], model_outputs[];
+#ifdef CREST_INTERPRETED /* an interpreter decides where its tensors lie */
+#define CREST_IO_TABLE
+void model_prepare(void); /* once, before the first model_run */
+#else
+#define CREST_IO_TABLE const
+#endif
+
+extern CREST_IO_TABLE crest_io model_inputs[], model_outputs[];
 extern const uint32_t model_input_count, model_output_count;
 extern const uint8_t model_id[8];
 

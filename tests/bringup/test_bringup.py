@@ -81,6 +81,7 @@ def test_names_and_files_that_cannot_be(tmp_path, board):
         ("firmware_board: my-board", "firmware_board: none", "target file", "there is no folder"),
         ("size_bytes: 0x40000", "size_bytes: 0x3fff0", "emulator", "region ram is not made of 4096-byte pages"),
         ("model: nrf-uarte", "model: nrf-uart", "emulator", "unknown register model 'nrf-uart'"),
+        ("clock_mhz: [64]", "clock_mhz: [1e308]", "target file", "clock_mhz.0"),
         ("clock_mhz: [64]", "clock_mhz: [128]", "emulator", "says 64 MHz, the target file 128"),
         ("registers: {0x100: 1}", "registers: {}", "emulator", "(board_init"),
         ("  clock: {", "  # {", "emulator", "0x40000000"),

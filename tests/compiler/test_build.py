@@ -12,7 +12,7 @@ from elftools.elf.elffile import ELFFile
 from crest.assets import asset_path
 from crest.backends.emulated import EmulatedBackend, MachineTransport
 from crest.backends.session import check_golden_outputs, open_session
-from crest.compiler.build import board_folders, build_program, check_fit, check_static_fit, lower_graph
+from crest.compiler.build import build_program, check_fit, check_static_fit, lower_graph
 from crest.compiler.host import HostModel
 from crest.compiler.importer import import_tflite
 from crest.compiler.program import GoldenPair
@@ -56,9 +56,9 @@ def test_owners_do_not_depend_on_where_the_cache_lies(tmp_path, monkeypatch):
 
 def test_boards_of_a_family_share_what_lies_around_their_folders():
     boards = asset_path("firmware", "boards")
-    assert board_folders(TARGET) == [boards / "nano33ble"]
+    assert TARGET.board_folders == (boards / "nano33ble",)
     inner = TARGET.model_copy(update={"firmware_board": "stm32/nucleo-f446re"})
-    assert board_folders(inner) == [boards / "stm32" / "nucleo-f446re", boards / "stm32"]
+    assert inner.board_folders == (boards / "stm32" / "nucleo-f446re", boards / "stm32")
 
 
 def test_a_cached_object_follows_the_headers_of_the_family(tmp_path, monkeypatch):

@@ -13,12 +13,12 @@ from crest.compiler.kernel_call import KernelCall
 from crest.errors import AssetError
 
 
-def convolution(k_w, in_c, out_w):
-    weights = np.ones((8, 1, k_w, in_c), np.int8)
+def convolution(k_w, in_c, out_w, out_c=8):
+    weights = np.ones((out_c, 1, k_w, in_c), np.int8)
     tensors = (
         Tensor("x", (1, 1, out_w + k_w - 1, in_c), "int8", Quantization((0.02,), (0,))),
         Tensor("w", weights.shape, "int8", Quantization((0.004,), (0,)), weights),
-        Tensor("y", (1, 1, out_w, 8), "int8", Quantization((0.1,), (0,))),
+        Tensor("y", (1, 1, out_w, out_c), "int8", Quantization((0.1,), (0,))),
     )
     attributes = {"strides": (1, 1), "dilation": (1, 1), "padding": (0, 0, 0, 0), "activation": "none"}
     return Graph("convolution", tensors, (Operator("CONV_2D", (0, 1), (2,), attributes),), (0,), (2,))
@@ -26,7 +26,8 @@ def convolution(k_w, in_c, out_w):
 
 @pytest.mark.parametrize("core", ["cortex-m4", "cortex-m7"])
 def test_kernels_that_share_columns_are_taken_where_there_is_much_to_share(core):
-    assert lower_graph(convolution(12, 10, 30), core).calls[0].function == "crest_conv2d_rows_s8"
+    # Widening is shared, products are not: the fewer channels, the more it counts.
+    assert lower_graph(convolution(12, 10, 30, out_c=2), core).calls[0].function == "crest_conv2d_rows_s8"
     assert lower_graph(convolution(1, 3, 4), core).calls[0].function == "crest_conv2d_pairs_s8"
     assert lower_graph(convolution(12, 10, 2), core).calls[0].function == "crest_conv2d_pairs_s8"
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 
@@ -139,6 +140,29 @@ def test_malformed_build_options_of_a_study(tmp_path, key, words):
     (tmp_path / "study.yaml").write_text(STUDY + key + "\n")
     done = crest("search", "study.yaml", cwd=tmp_path)
     assert done.returncode == 3 and words in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "words"),
+    [
+        ((), 7, "no source tree of TFLite Micro is given"),
+        (("--tflm-tree", "."), 7, "zig cannot build it"),
+        (("--tflm-tree", ".", "--toolchain", "gcc"), 7, "is no whole TFLite Micro tree"),
+    ],
+)
+def test_another_runtime_without_what_it_needs(tmp_path, options, code, words):
+    if "gcc" in options and not shutil.which("arm-none-eabi-gcc"):
+        pytest.skip("arm-none-eabi-gcc is not on PATH")
+    (tmp_path / "m.tflite").write_bytes(dense_model())
+    command = ["measure", "m.tflite", "--target", "nano33ble", "--runtime", "tflm", *options]
+    done = crest(*command, cwd=tmp_path, CREST_TFLM="")
+    assert done.returncode == code and words in done.stderr and "hint: " in done.stderr
+
+
+def test_a_tree_for_no_runtime(tmp_path):
+    (tmp_path / "m.tflite").write_bytes(dense_model())
+    done = crest("measure", "m.tflite", "--target", "nano33ble", "--tflm-tree", ".", cwd=tmp_path)
+    assert done.returncode == 2 and "--tflm-tree" in done.stderr
 
 
 def test_a_damaged_ledger_is_refused_and_kept(tmp_path):

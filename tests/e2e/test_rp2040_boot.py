@@ -18,6 +18,7 @@ from crest.compiler.toolchain import target_toolchain
 from crest.emulators.unicorn_engine import UnicornEngine
 from crest.errors import EmulationError
 from crest.targets import load_target
+from crest.timing.model import load_core_timing
 from tests.models_small import residual_model
 
 TARGET = load_target("rp2040-pico")
@@ -182,6 +183,25 @@ def test_a_network_computes_on_the_board(program):
     record = EmulatedBackend().run(program)
     assert record.golden_pairs_checked == len(program.golden)
     assert record.profile.core == "cortex-m0plus"
+
+
+# Eight nibbles of address and mode, four clocks of waiting, a line of eight bytes on four data lines; two clocks each.
+MISS_CYCLES = (8 + 4 + 16) * 2
+
+
+@pytest.mark.data
+@pytest.mark.parametrize(("model", "factor"), [("kws_ref_model", 1.01), ("ad01_int8", 2.39)])
+def test_the_stall_factor_covers_what_the_counted_misses_of_the_xip_cache_cost(data_folder, model, factor):
+    path = data_folder / "silicon" / "models" / f"{model}.tflite"
+    if not path.exists():
+        pytest.skip(f"no {path}")
+    lowered = lower_graph(import_tflite(path.read_bytes(), model), TARGET.core)
+    counts = EmulatedBackend().run(build_program(lowered, TARGET, target_toolchain("zig", TARGET))).profile.total()
+    misses = sum(counts[name] for name in ("fetch_misses_sequential", "fetch_misses_branch", "flash_load_misses"))
+    counted = 1 + MISS_CYCLES * misses / load_core_timing(TARGET.core).cycles(counts)
+    stalls = TARGET.fetch_stall_factor
+    assert counted == pytest.approx(factor, abs=0.03)
+    assert stalls.low < counted < stalls.high
 
 
 @pytest.mark.parametrize(

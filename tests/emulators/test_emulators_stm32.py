@@ -7,7 +7,9 @@ from pydantic import ValidationError
 
 from crest.emulators.devices import AccessFaultError, Registers, Uart
 from crest.emulators.stm32_usart import STM32_USARTS
+from crest.errors import EmulationError
 from crest.targets import Peripheral
+from tests.emulators.firmware import TARGET, c
 
 RXNE, TC, TXE = 1 << 5, 1 << 6, 1 << 7
 RE, TE, RXNEIE = 1 << 2, 1 << 3, 1 << 5
@@ -154,6 +156,42 @@ def test_beyond_the_model_is_an_error(layout, offset, size):
         usart.read(offset, size)
     with pytest.raises(AccessFaultError, match="beyond the model"):
         usart.write(offset, 0, size)
+
+
+SLEEPER = """
+int main(void) {
+  __asm__ volatile("cpsid i");
+  REG(BASE + BAUD) = 0x1000;
+  REG(BASE + CONTROL) = UE | 1 << 3 | 1 << 2 | INTERRUPT;
+  for (;;) {
+    __asm__ volatile("wfi" ::: "memory");
+    REG(BASE + TRANSMIT) = REG(BASE + STATUS) & 1 << 5 ? REG(BASE + RECEIVE) ^ 0x20 : '!';
+  }
+}
+"""
+
+
+def sleeper(layout, interrupt):
+    model, control, baud, status, receive, transmit, enable, _ = layout
+    usart = Peripheral(model=model, base=0x40004400, size_bytes=0x400)
+    target = TARGET.model_copy(update={"uart": "usart", "peripherals": {**TARGET.peripherals, "usart": usart}})
+    names = {"BASE": usart.base, "CONTROL": control, "BAUD": baud, "STATUS": status, "RECEIVE": receive}
+    names |= {"TRANSMIT": transmit, "UE": enable, "INTERRUPT": interrupt}
+    return c(SLEEPER, flags=tuple(f"-D{name}={value:#x}" for name, value in names.items())), target
+
+
+@ALL
+def test_a_core_asleep_is_woken_by_what_it_receives(boot, layout):
+    machine = boot(*sleeper(layout, RXNEIE))
+    assert machine.receive() == machine.receive() == b""
+    machine.send(b"ab")
+    assert (machine.receive(), machine.receive(), machine.receive()) == (b"A", b"B", b"")
+
+
+@ALL
+def test_sleeping_without_the_receive_interrupt_is_for_ever(boot, layout):
+    with pytest.raises(EmulationError, match="nothing that could wake"):
+        boot(*sleeper(layout, 0)).receive()
 
 
 def test_ready_flags_follow_their_enable_bits():

@@ -38,6 +38,7 @@ def test_everything_but_the_question_has_a_default(tmp_path):
     assert study.quantization == ("int8",)
     assert study.backend.emulated.engine == "unicorn"
     assert (study.toolchain.cc, study.toolchain.cflags) == ("zig", ())
+    assert study.tflm_tree is None
     assert study.lowering == "optimized"
     assert study.schedule.continuous is not None
     assert study.schedule.cadenced is None
@@ -281,3 +282,18 @@ def test_auto_placement_keeps_to_the_constraint_on_ram(tmp_path, placement, budg
     data = with_value("targets", {"a": {"placement": placement}})
     data["policy"]["subject_to"] = ["ram_bytes <= 60K", "ram_bytes <= 50K", "ram_bytes >= 1K", "flash_bytes <= 9K"]
     assert load_study(written(tmp_path, data)).placement.ram_budget_bytes == budget
+
+
+@pytest.mark.parametrize(
+    ("written", "tree"), [("crest", None), ("tflm", ""), ({"tflm": {}}, ""), ({"tflm": "trees/tflm"}, "{}/trees/tflm")]
+)
+def test_a_runtime_is_a_word_or_a_tree(tmp_path, written, tree):
+    study = parse_study(with_value("runtime", written), folder=tmp_path)
+    assert study.tflm_tree == (tree.format(tmp_path.resolve()) if tree else tree)
+    assert (study.canonical_sha256() == parse_study(MINIMAL).canonical_sha256()) == (tree is None)
+
+
+@pytest.mark.parametrize("written", ["litert", {}, {"crest": {}, "tflm": "x"}])
+def test_a_runtime_that_makes_no_sense(written):
+    with pytest.raises(StudyError, match="runtime"):
+        parse_study(with_value("runtime", written))

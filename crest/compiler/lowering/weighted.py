@@ -28,6 +28,17 @@ _TILE_POSITIONS: Final = 3
 _OVERRUN_BYTES: Final = 4
 
 
+@dataclass(frozen=True)
+class _Ahead:
+    """How far the convolutions of a core read behind weights and widened patches, to load a step ahead."""
+
+    weight_bytes: int
+    patch_bytes: int
+
+
+_AHEAD: Final = {"cortex-m4": _Ahead(0, 0), "cortex-m7": _Ahead(4, 8)}
+
+
 @dataclass(frozen=True, eq=False)
 class _Layer:
     """A weighted layer as integers.
@@ -141,31 +152,40 @@ def _convolution(layer: _Layer, core: CoreName, in_place: bool) -> list[KernelCa
             scratch_bytes = layer.padded_taps + _OVERRUN_BYTES
             return [_quick("crest_conv2d_quads_s8", layer, bias, _quads(layer.weights), scratch_bytes)]
     elif layer.is_quick(layer.bias):
-        calls = [_conv_pairs(layer, gather_bytes)]
+        ahead = _AHEAD[core]
+        calls = [_conv_pairs(layer, gather_bytes, ahead)]
         if layer.window["dilation_w"] == 1 and layer.window["out_w"] >= _TILE_POSITIONS:
-            calls.append(_conv_rows(layer))
+            calls.append(_conv_rows(layer, ahead))
         return calls
     return [_exact("crest_conv2d_wide_s8", layer, layer.weights.reshape(-1), gather_bytes)]
 
 
-def _conv_pairs(layer: _Layer, gather_bytes: int) -> KernelCall:
+def _conv_pairs(layer: _Layer, gather_bytes: int, ahead: _Ahead) -> KernelCall:
     """Patches widened one by one, three at a time; those left over are taken as they are."""
     tiles, left = divmod(layer.positions, _TILE_POSITIONS)
     groups = layer.padded_taps // _GROUP_TAPS
     window = layer.window
     is_pointwise = layer.taps == window["in_c"] and layer.positions == window["in_h"] * window["in_w"]
+    # Patches whose lines are no whole groups are gathered before they are widened.
+    run = window["in_c"] * (window["k_w"] if window["dilation_w"] == 1 else 1)
+    is_gathered = run % _GROUP_TAPS != 0 and window["k_h"] > 1
     work = {
         "tile_pairs": tiles * layer.pairs, "tile_steps": tiles * layer.pairs * 2 * groups,
         "patches": 0 if is_pointwise else _TILE_POSITIONS * tiles,
         "pointwise_patches": _TILE_POSITIONS * tiles if is_pointwise else 0,
         "widened_groups": _TILE_POSITIONS * tiles * groups,
+        "gathered_lines": _TILE_POSITIONS * tiles * window["k_h"] if is_gathered else 0,
+        "gathered_groups": _TILE_POSITIONS * tiles * groups if is_gathered else 0,
         "lines": left, "line_fours": left * -(-layer.pairs // 2), "line_groups": left * -(-layer.pairs // 2) * groups,
     }  # fmt: skip
-    scratch_bytes = gather_bytes + (2 * _TILE_POSITIONS * layer.padded_taps if tiles else 0)
-    return _quick("crest_conv2d_pairs_s8", layer, layer.bias, _pairs(layer.weights), scratch_bytes, work)
+    scratch_bytes = gather_bytes
+    if tiles:
+        scratch_bytes = 2 * _TILE_POSITIONS * layer.padded_taps + max(gather_bytes, ahead.patch_bytes)
+    weights = np.pad(_pairs(layer.weights), (0, ahead.weight_bytes))
+    return _quick("crest_conv2d_pairs_s8", layer, layer.bias, weights, scratch_bytes, work)
 
 
-def _conv_rows(layer: _Layer) -> KernelCall:
+def _conv_rows(layer: _Layer, ahead: _Ahead) -> KernelCall:
     """Three positions of a row at a time, whose patches share what they have in common."""
     window = layer.window
     columns = window["k_w"] + (_TILE_POSITIONS - 1) * window["stride_w"]
@@ -179,7 +199,7 @@ def _conv_rows(layer: _Layer) -> KernelCall:
     line_bytes = (2 * columns * window["in_c"] + 10) & ~3
     # The host gathers patches.
     scratch_bytes = max(window["k_h"] * line_bytes, layer.padded_taps + _OVERRUN_BYTES)
-    weights = _lines(layer.weights, window["k_h"])
+    weights = np.pad(_lines(layer.weights, window["k_h"]), (0, ahead.weight_bytes))
     return _quick("crest_conv2d_rows_s8", layer, layer.bias, weights, scratch_bytes, work, again=1)
 
 

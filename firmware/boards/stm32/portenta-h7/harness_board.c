@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Arduino Portenta H7: Cortex-M7 of the STM32H747 at 480 MHz from the 25 MHz oscillator; the Cortex-M4 stays in reset.
- * There is no serial port over USB: USART1 is on the header, TX PA9 and RX PA10. The bootloader leaves its clock running.
+ * There is no serial port over USB: USART1 is on the header, TX PA9 and RX PA10. The bootloader leaves its clocks running.
  * Registers and sequences: RM0399, chapters PWR, RCC, SYSCFG, FLASH, GPIO, USART. */
 #include "board.h"
 #include "stm32h7.h"
@@ -33,17 +33,23 @@
 #define VOS_1 (3u << 14)
 #define WAIT_STATES 4u
 
+#define CR_PLLS_ON (0x15u << 24)
+#define CR_PLLS_RDY (0x2Au << 24)
+#define SYST_CSR 0xE000E010u
 #define OSCEN_PIN 1u
 #define MODER_OUTPUT 1u
 #define APB2_HZ 120000000u
 #define AF7 7u
 
-static void leave_pll(void) {
+/* Interrupts of the bootloader find no handler here; the source of the PLLs can be chosen while all of them stand. */
+static void leave_bootloader(void) {
+  __asm__ volatile("cpsid i" ::: "memory");
+  REGISTER(SYST_CSR) = 0;
   set_bits(RCC_CR, CR_HSION);
   wait_for(RCC_CR, CR_HSIRDY, CR_HSIRDY);
   stm32h7_select_clock(CFGR_SW_HSI);
-  set_field(RCC_CR, CR_PLL1ON, 0);
-  wait_for(RCC_CR, CR_PLL1RDY, 0);
+  set_field(RCC_CR, CR_PLLS_ON, 0);
+  wait_for(RCC_CR, CR_PLLS_RDY, 0);
 }
 
 /* VOS0, which 480 MHz needs: VOS1 and over-drive, with the core behind the LDO. */
@@ -63,7 +69,7 @@ static void enable_oscillator(void) {
 }
 
 static void start_clock(void) {
-  leave_pll();
+  leave_bootloader();
   raise_voltage();
   enable_oscillator();
   set_field(FLASH_ACR, ACR_LATENCY, WAIT_STATES);

@@ -1,0 +1,140 @@
+"""Predicted against silicon cycles, where both come from the same kernels.
+
+STM32F446 at 180 MHz: single layers, cross-validated; then with each kind of layer left out; then with few rows to fit.
+STM32L4R5 at 120 MHz: two whole networks with constants from documents, and with one factor. Last, and not comparable,
+what other engines take on silicon beside what our code takes in the emulator.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from _figures import options, report
+from _silicon import counts_of, silicon_folder, single_layers, table
+
+from crest.backends.emulated import EmulatedBackend
+from crest.compiler.build import build_program, lower_graph
+from crest.compiler.importer import import_tflite
+from crest.compiler.toolchain import target_toolchain
+from crest.targets import load_target
+from crest.timing import load_cycle_model
+from crest.timing.fitting import cross_validate, fit_terms, learning_curve, leave_kinds_out, relative_errors
+from crest.timing.memory_system import load_memory_timing
+from crest.timing.model import load_core_timing
+
+FOLDS = 5
+ROWS_TO_FIT = (3, 6, 12, 25, 50, 100)
+MEMORY_EVENTS = (
+    "load_flash", "flash_load_line_changes", "flash_load_misses", "flash_load_misses_sequential",
+    "fetch_lines_sequential", "fetch_lines_branch", "fetch_misses_sequential", "fetch_misses_branch",
+)  # fmt: skip
+FITTED_BOARD, OTHER_BOARD = "nucleo-f446re", "nucleo-l4r5zi"
+# RM0432 (STM32L4+): 5 wait states at 120 MHz in range 1; a data line is fetched in one access of single-bank flash.
+L4R5_WAIT_STATES = 5
+MODELS = {"kws": "kws_ref_model.tflite", "ad": "ad01_int8.tflite"}
+
+
+def percentiles(errors: np.ndarray) -> tuple[float, float, float]:
+    return tuple(100 * float(value) for value in (np.median(errors), np.percentile(errors, 90), errors.max()))  # type: ignore[return-value]
+
+
+def single_layer_figures(seed: int, draws: int) -> dict[str, float]:
+    shipped = load_memory_timing(load_target(FITTED_BOARD))
+    assert shipped is not None
+    names = tuple(term.count for term in shipped.terms)
+    rows, counts = single_layers(names)
+    print(f"STM32F446 at 180 MHz, {len(counts)} single layers; errors in %: median, 90th percentile, largest")
+    events, _ = single_layers(MEMORY_EVENTS)
+    for label, errors in (
+        ("no waits at all (core cycles)", np.abs(rows.core_cycles / rows.measured_cycles - 1)),
+        ("events of the memories alone", relative_errors(events, fit_terms(events))),
+        ("the shipped terms, all rows fitted", relative_errors(rows, fit_terms(rows))),
+        ("shipped coefficients", relative_errors(rows, np.array([term.cycles for term in shipped.terms]))),
+    ):
+        print(f"  {label:<34}" + "".join(f"{value:8.2f}" for value in percentiles(errors)))
+    validation = cross_validate(rows, FOLDS, seed)
+    median, p90, largest = percentiles(validation.errors)
+    print(f"  {f'cross-validated, {FOLDS} folds':<34}{median:8.2f}{p90:8.2f}{largest:8.2f}")
+    print("  cycles of each term (over the folds)")
+    for name, value, folds in zip(names, fit_terms(rows), validation.terms.T, strict=True):
+        print(f"    {name:<32}{value:8.3f}  [{folds.min():.3f}, {folds.max():.3f}]")
+    low, high = np.percentile(validation.ratios, [5, 95])
+    print(f"  measured / predicted, 90 % of the layers: {low:.4f} to {high:.4f}")
+    print("  share of the instructions (the domain): " + ", ".join(_domain(counts, shipped.domain)))
+    print("a kind left out of the fit: median error of that kind in %, layers")
+    kinds = {kind: 100 * float(np.median(errors)) for kind, errors in leave_kinds_out(rows).items()}
+    for kind, error in kinds.items():
+        print(f"  {kind:<34}{error:8.2f}{int((rows.kinds == kind).sum()):8d}")
+    print(
+        f"so many layers to fit, drawn at random {draws} times: errors of the others in %, median and 90th percentile"
+    )
+    for size, (middle, upper) in learning_curve(rows, ROWS_TO_FIT, draws, seed).items():
+        print(f"  {size:<34}{100 * middle:8.2f}{100 * upper:8.2f}")
+    return {
+        "f446_median_abs_error_pct": median,
+        "f446_p90_abs_error_pct": p90,
+        "f446_kind_left_out_median_pct": float(np.median(list(kinds.values()))),
+        "f446_kind_left_out_worst_pct": max(kinds.values()),
+        "f446_layers": len(counts),
+    }
+
+
+def _domain(counts: list[dict[str, int]], names: Mapping[str, object]) -> list[str]:
+    shares = {name: [one[name] / one["instructions"] for one in counts] for name in names}
+    return [f"{name} {min(values):.4f} to {max(values):.4f}" for name, values in shares.items()]
+
+
+def whole_network_figures() -> dict[str, float]:
+    """The L4R5: nothing is fitted but, in the last column, one factor on both networks."""
+    core = load_core_timing("cortex-m4")
+    rows = table("profiles/open_l4r5.csv")
+    silicon = np.array([float(row["silicon_cycles"]) for row in rows])
+    counts = [counts_of(row) for row in rows]
+    documents = np.array([core.cycles(one) + L4R5_WAIT_STATES * one["flash_load_misses"] for one in counts])
+    factor = float(np.exp(np.mean(np.log(silicon / documents))))
+    print(f"STM32L4R5 at 120 MHz, whole networks: error in % with {L4R5_WAIT_STATES} wait states for each data line, "
+          f"and with one factor ({factor:.3f}) fitted on both")  # fmt: skip
+    figures = {}
+    for row, measured, predicted in zip(rows, silicon, documents, strict=True):
+        plain, scaled = (100 * (value / measured - 1) for value in (predicted, predicted * factor))
+        print(f"  {row['model']:<34}{plain:+8.1f}{scaled:+8.1f}")
+        figures[f"l4r5_{row['model']}_documents_error_pct"] = plain
+        figures[f"l4r5_{row['model']}_one_factor_error_pct"] = scaled
+    return figures
+
+
+def league(models: tuple[str, ...]) -> None:
+    """Cycles per multiply-accumulate: other engines on silicon, ours in the emulator."""
+    target = load_target(OTHER_BOARD)
+    print("another code base on each line, not comparable as models of time: cycles per multiply-accumulate of the")
+    print(
+        f"reference networks on the STM32L4R5 at 120 MHz; ours is predicted for {OTHER_BOARD}, all others are silicon"
+    )
+    for model in models:
+        lines = {
+            f"{row['framework'][:44]} ({row['round']})": float(row["cycles_per_ref_mac"])
+            for row in table("mlperf/mlperf_tiny_open.csv")
+            if "L4R5" in row["board"].upper() and row["benchmark"] == model and row["cycles_per_ref_mac"]
+        }
+        graph = import_tflite((silicon_folder() / "models" / MODELS[model]).read_bytes(), model)
+        macs = sum(graph.macs(op) for op in graph.operators)
+        program = build_program(lower_graph(graph, target.core), target, target_toolchain("zig", target))
+        cycles = load_cycle_model(target).total_cycles(EmulatedBackend().run(program).profile)
+        assert cycles.value is not None and cycles.low is not None and cycles.high is not None
+        label = f"CREST, predicted [{cycles.low / macs:.2f}, {cycles.high / macs:.2f}]"
+        lines[label] = cycles.value / macs
+        print(f"  {model}")
+        for name, value in sorted(lines.items(), key=lambda item: item[1]):
+            print(f"    {name:<56}{value:6.2f}")
+
+
+def main() -> None:
+    chosen = options(__doc__ or "")
+    figures = single_layer_figures(chosen.seed, draws=5 if chosen.quick else 50) | whole_network_figures()
+    league(("ad",) if chosen.quick else ("kws", "ad"))
+    report(figures, chosen.json)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+#error "no model of the tests needs this operator"

@@ -1,0 +1,1 @@
+#error "tests are not part of the library"

@@ -1,0 +1,1 @@
+#error "floating point of CMSIS-NN is not built"
