@@ -1,10 +1,8 @@
-"""Runs a firmware until the part to be profiled has ended, and says where its time went."""
+"""Runs a firmware until the part to be profiled has ended."""
 
 from __future__ import annotations
 
-import hashlib
 import io
-from collections import defaultdict
 from dataclasses import dataclass
 from typing import Final
 
@@ -13,28 +11,16 @@ from elftools.elf.elffile import ELFFile
 from crest.backends.emulated import MachineTransport
 from crest.backends.session import Session
 from crest.emulators.base import LAYER_MARK_SYMBOL
-from crest.emulators.call_hook import DEPTH_MAX, NODES_MAX, NOWHERE, Window
+from crest.emulators.call_hook import NOWHERE, Window
 from crest.emulators.elf import read_elf
-from crest.emulators.profile import INSTRUCTION_CLASSES
 from crest.emulators.stubs import Stubs
 from crest.emulators.traced_machine import RunEnd, TracedMachine
-from crest.emulators.unicorn_engine import UnicornEngine
 from crest.errors import EmulationError
-from crest.profiling.costs import (
-    Code,
-    Cost,
-    cost_places,
-    inclusive_costs,
-    line_costs,
-    main_region,
-    node_costs,
-    node_path,
-)
 from crest.profiling.lines import LineTable
-from crest.profiling.report import CallPath, FirmwareProfile, FunctionCost, LineCost
+from crest.profiling.report import FirmwareProfile
+from crest.profiling.summary import FinishedRun, summarise
 from crest.profiling.symbols import FunctionTable
 from crest.targets import Target
-from crest.timing import CycleModel, load_cycle_model
 
 INSTRUCTIONS_MAX: Final = 2_000_000_000
 _INFERENCE: Final = "model_run"
@@ -89,9 +75,8 @@ def profile_firmware(request: ProfileRequest) -> FirmwareProfile:
     places = [(function.begin, function.end) for function in functions.functions]
     machine = TracedMachine(image, request.target, places, window, request.stubs)
     try:
-        run = _Run(request, machine, functions, LineTable(file, {address for address, _ in places}), begin)
-        run.go(is_ours)
-        return run.result()
+        lines = LineTable(file, {address for address, _ in places})
+        return summarise(_Run(request, machine, functions, begin).go(is_ours, lines))
     finally:
         machine.close()
 
@@ -100,40 +85,47 @@ class _Run:
     """One run of a machine and what is known around it."""
 
     def __init__(
-        self,
-        request: ProfileRequest,
-        machine: TracedMachine,
-        functions: FunctionTable,
-        lines: LineTable,
-        begin: str | None,
+        self, request: ProfileRequest, machine: TracedMachine, functions: FunctionTable, begin: str | None
     ) -> None:
         self._request = request
         self._machine = machine
         self._functions = functions
-        self._lines = lines
         self._begin = begin
         self._output = bytearray()
-        self._code = Code(machine.block_at, machine.code_at)
-        self._end = RunEnd("input")
-        self._doubt: str | None = None
 
-    def go(self, is_ours: bool) -> None:
+    def go(self, is_ours: bool, lines: LineTable) -> FinishedRun:
         """Run to the end."""
         if is_ours:
             self._infer()
         else:
             self._let_run()
-        self._end = self._machine.end or self._end
-        if not self._machine.calls.has_begun:
+        machine, request = self._machine, self._request
+        end = machine.end or RunEnd("input")
+        ends, hint = self._in_words(end), machine.poll_hint()
+        if not machine.calls.has_begun:
             raise EmulationError(
-                f"{self._begin} was not reached: {self._end_text()}",
-                hint=self._machine.poll_hint() or "it may be inlined where it is called",
+                f"{self._begin} was not reached: {ends}", hint=hint or "it may be inlined where it is called"
             )
-        if self._end.kind == "budget" and self._request.instructions_max is None:
+        if end.kind == "budget" and request.instructions_max is None:
             raise EmulationError(
                 f"no end after {INSTRUCTIONS_MAX:,} instructions: an endless loop?",
-                hint=self._machine.poll_hint() or "--max-instructions ends the profile, and --to at a function",
+                hint=hint or "--max-instructions ends the profile, and --to at a function",
             )
+        unreached = (f"{request.end} was not reached",) if request.end and end.kind != "to" else ()
+        polling = (hint,) if end.kind == "budget" and hint else ()
+        return FinishedRun(
+            elf=request.elf,
+            target=request.target,
+            machine=machine,
+            functions=self._functions,
+            lines=lines,
+            begins=f"{self._begin} is entered" if self._begin else "reset",
+            ends=ends,
+            exit_code=end.exit_code,
+            spin_address=end.address if end.kind == "spin" else None,
+            output=(self._output + machine.take_text()).decode("utf-8", "replace"),
+            notes=(*unreached, *polling),
+        )
 
     def _let_run(self) -> None:
         while self._machine.end is None:
@@ -145,99 +137,15 @@ class _Run:
 
     def _infer(self) -> None:
         """One inference on zeros, asked for as a measurement does."""
-        line = _Line(self._machine)
-        session = Session(line)
+        session = Session(_Line(self._machine))
         try:
             session.load(bytes(session.hello().input_bytes))
             session.run()
         except _EndedError:
             pass
 
-    def result(self) -> FirmwareProfile:
-        """What has been counted."""
-        request, machine = self._request, self._machine
-        model = self._cycle_model()
-        engine = f"{UnicornEngine.name} {UnicornEngine.version}"
-        spin = self._end.address if self._end.kind == "spin" else None
-        places = cost_places(machine.calls, self._code, request.target.core, engine, model, spin)
-        total = places.profile.total()
-        own = node_costs(places)
-        lines = {} if self._lines.problem else line_costs(machine.calls, places, self._code, self._lines, model)
-        return FirmwareProfile(
-            elf_sha256=hashlib.sha256(request.elf).hexdigest(),
-            target=request.target.name,
-            core=request.target.core,
-            clock_mhz=max(request.target.clock_mhz),
-            engine=engine,
-            cycle_model=model.identity,
-            begins=f"{self._begin} is entered" if self._begin else "reset",
-            ends=self._end_text(),
-            exit_code=self._end.exit_code,
-            instructions=total.get("instructions", 0),
-            cycles=model.total_cycles(places.profile),
-            mix={name: total[name] for name in INSTRUCTION_CLASSES if total.get(name)},
-            functions=tuple(self._function_costs(own)),
-            lines=tuple(
-                LineCost(file=line.file, line=line.line, instructions=cost.instructions, cycles=cost.cycles)
-                for line, cost in sorted(lines.items(), key=lambda item: -item[1].cycles)
-                if line is not None
-            ),
-            lines_missing=self._lines.problem,
-            paths=self._paths(own),
-            output=(self._output + machine.take_text()).decode("utf-8", "replace"),
-            notes=tuple(self._notes(own, lines.get(None), total.get("instructions", 0))),
-        )
-
-    def _cycle_model(self) -> CycleModel:
-        """The cycle model of the region that most of the code ran in, if it has one of its own."""
-        target = self._request.target
-        region = main_region(self._machine.calls, target.regions)
-        if region is None or region == target.code_region or region in target.fetch_stall_factor_in:
-            return load_cycle_model(target, region)
-        self._doubt = f"nothing is known of the cycles of code in {region}; those of {target.code_region} are given"
-        return load_cycle_model(target)
-
-    def _function_costs(self, own: dict[int, Cost]) -> list[FunctionCost]:
-        nodes = self._machine.calls.nodes()
-        calls: dict[int, int] = defaultdict(int)
-        alone: dict[int, Cost] = defaultdict(Cost)
-        for number, (_, function, entered) in enumerate(nodes.tolist()):
-            calls[function] += entered
-            alone[function].add(own.get(number, Cost()))
-        inclusive = inclusive_costs(nodes, own)
-        rows = []
-        for number, cost in alone.items():
-            is_known = number < len(self._functions.functions)
-            begin = self._functions.functions[number].begin if is_known else None
-            line = self._lines.at(begin) if begin is not None else None
-            rows.append(
-                FunctionCost(
-                    name=self._functions.name(number),
-                    address=begin,
-                    file=line.file if line else None,
-                    line=line.line if line else None,
-                    calls=calls[number],
-                    self_instructions=cost.instructions,
-                    self_cycles=cost.cycles,
-                    inclusive_instructions=inclusive[number].instructions,
-                    inclusive_cycles=inclusive[number].cycles,
-                )
-            )
-        return sorted((row for row in rows if row.inclusive_instructions), key=lambda row: (-row.self_cycles, row.name))
-
-    def _paths(self, own: dict[int, Cost]) -> tuple[CallPath, ...]:
-        nodes = self._machine.calls.nodes()
-        return tuple(
-            CallPath(
-                functions=tuple(self._functions.name(number) for number in node_path(nodes, node)),
-                instructions=cost.instructions,
-                cycles=cost.cycles,
-            )
-            for node, cost in sorted(own.items())
-        )
-
-    def _end_text(self) -> str:
-        end, where = self._end, self._place(self._end.address)
+    def _in_words(self, end: RunEnd) -> str:
+        where = "?" if end.address is None else self._functions.place(end.address)
         return {
             "to": f"{self._request.end} is entered",
             "returned": f"{self._begin} returns",
@@ -248,33 +156,6 @@ class _Run:
             "spin": f"{where} branches to itself for ever; its rounds are not counted",
             "input": "the firmware waits for input on the UART",
         }[end.kind]
-
-    def _place(self, address: int | None) -> str:
-        for function in self._functions.functions if address is not None else ():
-            if address is not None and function.begin <= address < function.end:
-                return f"{function.name}+{address - function.begin:#x}"
-        return "?" if address is None else f"{address:#010x}"
-
-    def _notes(self, own: dict[int, Cost], without_line: Cost | None, instructions: int) -> list[str]:
-        calls, notes = self._machine.calls, [self._doubt] if self._doubt else []
-        if self._request.end and self._end.kind != "to":
-            notes.append(f"{self._request.end} was not reached")
-        if self._end.kind == "budget" and (hint := self._machine.poll_hint()):
-            notes.append(hint)
-        if calls.deep_calls:
-            notes.append(
-                f"{calls.deep_calls:,} calls were deeper than {DEPTH_MAX}: between, functions are missing from the "
-                "paths, and from what includes them"
-            )
-        lost = sum(cost.cycles for number, cost in own.items() if number >= NODES_MAX)
-        if lost:
-            notes.append(
-                f"{lost:,.0f} cycles passed after {NODES_MAX:,} different paths were known: their functions begin "
-                "paths of their own"
-            )
-        if without_line is not None and without_line.instructions:
-            notes.append(f"{without_line.instructions / instructions:.1%} of the instructions have no source line")
-        return notes
 
 
 class _Line(MachineTransport):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
@@ -19,7 +20,7 @@ UNKNOWN: Final = "[no function]"
 
 @dataclass(frozen=True)
 class Function:
-    """A function: code from ``begin`` up to ``end``."""
+    """A function, by a name that no other has: code from ``begin`` up to ``end``."""
 
     name: str
     begin: int
@@ -27,7 +28,7 @@ class Function:
 
 
 class FunctionTable:
-    """Functions of an ELF by address and by name.
+    """Functions of an ELF by address and by name; of several of one name each is called ``name@0x1c0``.
 
     Raises:
         EmulationError: the ELF is stripped.
@@ -43,9 +44,18 @@ class FunctionTable:
                 hint="profile the .elf from before strip",
             )
         places = list(by_begin.values())
+        named = Counter(item.name for item in places)
+        names = [item.name if named[item.name] == 1 else f"{item.name}@{item.begin:#x}" for item in places]
+        self._ambiguous = {
+            name: [f"{name}@{item.begin:#x}" for item in places if item.name == name]
+            for name, number in named.items()
+            if number > 1
+        }
+        self._addresses |= {name: item.begin for name, item in zip(names, places, strict=True)}
         limits = [after.begin for _, after in pairwise(places)] + [1 << 32]
         self.functions = tuple(
-            Function(item.name, item.begin, min(item.end, limit)) for item, limit in zip(places, limits, strict=True)
+            Function(name, item.begin, min(item.end, limit))
+            for name, item, limit in zip(names, places, limits, strict=True)
         )
 
     def __contains__(self, name: str) -> bool:
@@ -55,12 +65,23 @@ class FunctionTable:
         """Name of a function by its number; the number behind the last one stands for code of none."""
         return self.functions[number].name if number < len(self.functions) else UNKNOWN
 
+    def place(self, address: int) -> str:
+        """``name+0x1c`` for code of a function, else the address."""
+        for function in self.functions:
+            if function.begin <= address < function.end:
+                return f"{function.name}+{address - function.begin:#x}"
+        return f"{address:#010x}"
+
     def address(self, name: str) -> int:
         """Where a function begins.
 
         Raises:
-            EmulationError: there is none of that name; the message has names that are close.
+            EmulationError: there is none of that name, and the message has names that are close, or there are several.
         """
+        if name in self._ambiguous:
+            raise EmulationError(
+                f"several functions are called {name!r}", hint=f"name one of {', '.join(self._ambiguous[name])}"
+            )
         if name in self._addresses:
             return self._addresses[name]
         close = difflib.get_close_matches(name, self._addresses, n=3)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from crest.errors import EmulationError
 from crest.profiling import FirmwareProfile, ProfileRequest, folded_stacks, profile_firmware
 from tests.emulators.firmware import M0PLUS, TARGET, asm, c
 
@@ -316,6 +317,60 @@ def test_the_whole_of_an_inference_is_what_the_engine_counts():
     marks = 2  # of crest_layer_mark, and what all() does around its calls
     assert 0 < counted["instructions"] - found.instructions <= marks + 8
     assert found.mix["mul"] == counted["mul"] == 50
+
+
+def test_more_contexts_than_there_is_room_for(monkeypatch):
+    """Every function is still itself; only the way to it is not known any more."""
+    body = "".join(
+        f"__attribute__((noinline)) uint32_t f{n}(uint32_t x) {{ return f{n + 1}(x + {n}) * 3 + f{n + 1}(x); }}\n"
+        for n in reversed(range(8))
+    )
+    elf = c(
+        '__attribute__((noinline)) uint32_t f8(uint32_t x) { __asm__ volatile("" : "+r"(x)); return x; }\n'
+        + body
+        + "volatile uint32_t sink;\n__attribute__((noinline)) int main(void) { sink = f0(1) + f3(2); return 0; }\n"
+    )
+    whole = profiled(elf, begin="main")
+    monkeypatch.setattr("crest.emulators.call_hook._NODES_LOG2", 2)
+    monkeypatch.setattr("crest.emulators.call_hook.NODES_MAX", 4)
+    monkeypatch.setattr("crest.profiling.summary.NODES_MAX", 4)
+    found = profiled(elf, begin="main")
+    before, after = by_name(whole), by_name(found)
+    assert before.keys() == after.keys()
+    for name, row in before.items():
+        assert (row.calls, row.self_instructions) == (after[name].calls, after[name].self_instructions)
+        assert row.self_cycles == pytest.approx(after[name].self_cycles)
+    assert any("4 different paths" in note for note in found.notes)
+    assert {path.functions for path in found.paths if len(path.functions) == 1} >= {("f8",), ("f7",)}
+
+
+def test_functions_of_the_same_name_are_told_apart():
+    elf = asm("""
+  bl work
+  bl twin
+  b .
+.thumb_func
+.type work,%function
+work:
+  nop
+  bx lr
+.size work, . - work
+.thumb_func
+.type twin,%function
+twin:
+  nop
+  nop
+  bx lr
+.size twin, . - twin
+""")
+    elf = elf.replace(b"\0twin\0", b"\0work\0")  # as two static functions are in two files
+    found = profiled(elf)
+    costs = sorted(row.self_instructions for row in found.functions if row.name.startswith("work@0x"))
+    assert costs == [2, 3]
+    with pytest.raises(EmulationError, match="several functions are called 'work'") as caught:
+        profiled(elf, begin="work")
+    name = caught.value.hint.split()[-1]
+    assert profiled(elf, begin=name).begins == f"{name} is entered"
 
 
 def test_profiles_are_the_same_every_time():
