@@ -103,6 +103,8 @@ class _Run:
         end = machine.end or RunEnd("input")
         ends, hint = self._in_words(end), machine.poll_hint()
         if not machine.calls.has_begun:
+            if end.kind == "budget":
+                raise EmulationError(f"{ends} is less than the first basic block", hint="raise --max-instructions")
             raise EmulationError(
                 f"{self._begin} was not reached: {ends}", hint=hint or "it may be inlined where it is called"
             )
@@ -134,6 +136,8 @@ class _Run:
             self._output += data + text
             if not data and not text:
                 return
+            if not self._machine.calls.has_begun and self._machine.ticks() > 2 * INSTRUCTIONS_MAX:
+                raise EmulationError(f"{self._begin} was not reached within {INSTRUCTIONS_MAX:,} instructions")
 
     def _infer(self) -> None:
         """One inference on zeros, asked for as a measurement does."""

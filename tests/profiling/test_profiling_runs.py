@@ -77,6 +77,23 @@ def test_the_limit_is_exact_to_a_block():
     assert found.ends == "the limit of 10,000 instructions" and 9_990 <= found.instructions <= 10_000
 
 
+def test_a_limit_below_the_first_block():
+    with pytest.raises(EmulationError, match="the limit of 1 instructions is less than the first basic block"):
+        profiled(asm("  nop\n  nop\n"), instructions_max=1)
+
+
+def test_a_firmware_that_talks_for_ever_on_the_way(monkeypatch):
+    monkeypatch.setattr("crest.profiling.run.INSTRUCTIONS_MAX", 100_000)
+    body = f"""
+    __attribute__((noinline)) void part(void) {{ __asm__ volatile("nop"); }}
+    {MAIN} {{ static volatile uint8_t on; on = 1; while (on) put((const void *)&on, 1); part(); return 0; }}
+    """
+    with pytest.raises(EmulationError, match="part was not reached within 100,000 instructions"):
+        profiled(c(body), begin="part")
+    found = profiled(c(body), instructions_max=1000)
+    assert set(found.output) == {"\x01"} and "the limit of 1,000" in found.ends
+
+
 def test_the_limit_is_of_the_part_and_not_of_the_way_there():
     body = f"""
     __attribute__((noinline)) void part(void) {{ for (;;) __asm__ volatile("nop\\n\\tnop"); }}
