@@ -16,6 +16,8 @@ from crest.frozen import Frozen
 from crest.yaml_io import load_yaml, validate
 
 CoreName = Literal["cortex-m0plus", "cortex-m4", "cortex-m7"]
+NAME_PATTERN: Final = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
+"""What a target may be called: the name is part of the names of files."""
 _FPUS: Final[dict[str, tuple[str, ...]]] = {
     "cortex-m0plus": ("none",),
     "cortex-m4": ("none", "single"),
@@ -69,8 +71,8 @@ class Supply(Frozen):
 class Cache(Frozen):
     """Geometry of a cache that replaces the least recently used line of a set; ``ways == lines``: fully associative."""
 
-    line_bytes: int = Field(ge=4)
-    lines: int = Field(gt=0)
+    line_bytes: int = Field(ge=4, le=4096)
+    lines: int = Field(gt=0, le=1 << 16)
     ways: int = Field(gt=0)
 
     @model_validator(mode="after")
@@ -92,7 +94,7 @@ class MemoryGeometry(Frozen):
         cached_regions: names of the regions whose data is cached; flash is among them only when it is named.
     """
 
-    line_bytes: int = Field(ge=4)
+    line_bytes: int = Field(ge=4, le=4096)
     instruction_cache: Cache | None = None
     data_cache: Cache | None = None
     unified: bool = False
@@ -142,7 +144,7 @@ class Sources(Frozen):
 class Target(Frozen):
     """An emulated or physical board."""
 
-    name: str = Field(min_length=1, description="how commands and records name the board")
+    name: str = Field(pattern=NAME_PATTERN, description="how commands and records name the board")
     description: str = Field(description="the board for people: its product name and its microcontroller")
     mcu: str = Field(description="the microcontroller")
     core: CoreName = Field(description="cortex-m0plus, cortex-m4 or cortex-m7")

@@ -67,6 +67,7 @@ def _sources(target: Target) -> str:
     if not texts:
         raise AssetError("sources.facts: is empty", hint="name the document behind each fact of the file")
     texts |= {"description": target.description, "fetch_stall_factor.reason": target.fetch_stall_factor.reason}
+    texts |= {f"fetch_stall_factor_in.{name}.reason": one.reason for name, one in target.fetch_stall_factor_in.items()}
     open_places = [place for place, text in texts.items() if not text.strip() or TODO in text]
     if open_places:
         raise AssetError(

@@ -8,14 +8,13 @@ from pathlib import Path
 from typing import Final
 
 from crest.errors import OutputError, StudyError
-from crest.targets import Target, load_target, target_names, target_path
+from crest.targets import NAME_PATTERN, Target, load_target, target_names, target_path
 
 TODO: Final = "TODO"
 """What the scaffold leaves to be written, and the lint finds."""
 
-_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
-# A key `reason` of a top-level mapping, with its continuation lines: the reason of one chip is none of another.
-_REASON: Final = re.compile(r"^  reason:.*?(?=^  \w|\Z)", re.MULTILINE | re.DOTALL)
+# A key `reason` with its continuation lines: the reason of one chip is none of another.
+_REASON: Final = re.compile(r"^( +)reason:.*\n(?:\1 .*\n)*", re.MULTILINE)
 _HEADER: Final = """\
 # A target of your own, started from {origin}: replace what is not true of your board, then
 #   crest target lint {name}.yaml
@@ -38,7 +37,7 @@ def scaffold_target(name: str, origin: str, folder: Path) -> tuple[Path, Path]:
         AssetError: the origin is malformed.
         OutputError: one of the two exists, or cannot be written.
     """
-    if not _NAME.fullmatch(name):
+    if not re.fullmatch(NAME_PATTERN, name):
         raise StudyError(f"{name!r} cannot name a target", hint="letters, digits, dots, dashes and underscores")
     if name in target_names():
         raise StudyError(f"a target {name!r} ships with CREST", hint="choose another name for yours")
@@ -71,7 +70,7 @@ def target_text(name: str, origin: str, text: str) -> str:
         field = Target.model_fields.get(key)
         if field is not None and field.description:
             parts.append(f"# {field.description}\n")
-        open_reason = f'  reason: "{TODO}: taken over from {origin}; why should it hold here?"\n'
+        open_reason = rf'\1reason: "{TODO}: taken over from {origin}; why should it hold here?"' + "\n"
         parts.append(_REASON.sub(open_reason, written.get(key, block)))
     return "".join(parts)
 

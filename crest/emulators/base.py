@@ -35,7 +35,10 @@ class Machine(Protocol):
         ...
 
     def count_memory(self, enabled: bool) -> None:
-        """Count data accesses by region from now on, or stop doing so; counting is much slower."""
+        """Count data accesses by region, and what the memory system makes of them, from now on, or stop doing so.
+
+        The machine is several times slower meanwhile.
+        """
         ...
 
     def profile(self) -> ExecutionProfile:

@@ -40,8 +40,8 @@ typedef struct {
   "ldr.w r12, [sp, #8]\n\t" \
   "mov pc, r12\n\t"       \
   ".balign 4\n"
-#define NEXT_TURN    \
-  "cmp r0, lr\n\t"  \
+#define NEXT_TURN  \
+  "cmp r0, lr\n\t" \
   "bne.w 2b\n\t"
 #define END               \
   "add sp, #40\n\t"      \
@@ -51,7 +51,7 @@ typedef struct {
 #if CREST_DUAL_ISSUE
 /* A load or an extension beside each product. Two positions' taps and the weights, in lr, are loaded a step ahead: kernels
  * read 4 bytes behind the weights and 8 behind the widened patches. */
-#define TILE_STEP                                        \
+#define TILE_STEP                                           \
   "sxtb16 r12, lr, ror #8\n\t" "smlad r2, r8, r11, r2\n\t"  \
   "ldr.w r10, [r0, #8]\n\t"    "smlad r5, r8, r12, r5\n\t"  \
   "ldr.w r8, [r0, #12]!\n\t"   "smlad r3, r9, r11, r3\n\t"  \
@@ -60,18 +60,18 @@ typedef struct {
   "sxtb16 r11, lr\n\t"         "smlad r7, r10, r12, r7\n\t"
 /* r1 is a word ahead. */
 #define TILE_START START(96) "adds r1, #4\n"
-#define TILE_FIRST_TURN        \
-  "ldr r0, [sp, #0]\n\t"      \
+#define TILE_FIRST_TURN     \
+  "ldr r0, [sp, #0]\n\t"    \
   "ldr lr, [r1, #-4]\n\t"   \
-  "ldr.w r12, [sp, #8]\n\t"   \
-  "ldr.w r8, [r0]\n\t"        \
-  "ldr.w r9, [r0, #4]\n\t"    \
-  "sxtb16 r11, lr\n\t"        \
-  "mov pc, r12\n\t"           \
+  "ldr.w r12, [sp, #8]\n\t" \
+  "ldr.w r8, [r0]\n\t"      \
+  "ldr.w r9, [r0, #4]\n\t"  \
+  "sxtb16 r11, lr\n\t"      \
+  "mov pc, r12\n\t"         \
   ".balign 8\n"
-#define TILE_NEXT_TURN         \
-  "ldr.w r10, [sp, #4]\n\t"   \
-  "cmp r0, r10\n\t"           \
+#define TILE_NEXT_TURN      \
+  "ldr.w r10, [sp, #4]\n\t" \
+  "cmp r0, r10\n\t"         \
   "bne.w 2b\n\t"
 #else
 #define TILE_STEP                \
@@ -101,19 +101,19 @@ __attribute__((naked, noinline)) static void tile(const arguments *a __attribute
 /* Four taps of one position, and two pairs of channels: the weights of one behind r1, those of the other behind r6. */
 #if CREST_DUAL_ISSUE
 /* What stands on a line can be issued in one cycle. */
-#define LINE_GROUP                                               \
-  "ldr.w r8, [r0], #4\n\t"                                      \
-  "sxtb16 r9, r8, ror #8\n\t"   "ldr.w r10, [r1], #4\n\t"      \
-  "sxtb16 r8, r8\n\t"           "ldr.w r11, [r1], #4\n\t"      \
-  "sxtb16 r12, r10, ror #8\n\t"                                 \
-  "sxtb16 r10, r10\n\t"         "smlad r3, r8, r12, r3\n\t"    \
-  "sxtb16 r7, r11, ror #8\n\t"  "smlad r2, r8, r10, r2\n\t"    \
-  "sxtb16 r11, r11\n\t"         "ldr.w r10, [r6], #4\n\t"      \
-  "sxtb16 r12, r10, ror #8\n\t" "smlad r3, r9, r7, r3\n\t"     \
-  "sxtb16 r10, r10\n\t"         "smlad r5, r8, r12, r5\n\t"    \
-  "smlad r2, r9, r11, r2\n\t"   "ldr.w r11, [r6], #4\n\t"      \
-  "sxtb16 r7, r11, ror #8\n\t"  "smlad r4, r8, r10, r4\n\t"    \
-  "sxtb16 r11, r11\n\t"         "smlad r5, r9, r7, r5\n\t"     \
+#define LINE_GROUP                                          \
+  "ldr.w r8, [r0], #4\n\t"                                  \
+  "sxtb16 r9, r8, ror #8\n\t"   "ldr.w r10, [r1], #4\n\t"   \
+  "sxtb16 r8, r8\n\t"           "ldr.w r11, [r1], #4\n\t"   \
+  "sxtb16 r12, r10, ror #8\n\t"                             \
+  "sxtb16 r10, r10\n\t"         "smlad r3, r8, r12, r3\n\t" \
+  "sxtb16 r7, r11, ror #8\n\t"  "smlad r2, r8, r10, r2\n\t" \
+  "sxtb16 r11, r11\n\t"         "ldr.w r10, [r6], #4\n\t"   \
+  "sxtb16 r12, r10, ror #8\n\t" "smlad r3, r9, r7, r3\n\t"  \
+  "sxtb16 r10, r10\n\t"         "smlad r5, r8, r12, r5\n\t" \
+  "smlad r2, r9, r11, r2\n\t"   "ldr.w r11, [r6], #4\n\t"   \
+  "sxtb16 r7, r11, ror #8\n\t"  "smlad r4, r8, r10, r4\n\t" \
+  "sxtb16 r11, r11\n\t"         "smlad r5, r9, r7, r5\n\t"  \
   "smlad r4, r9, r11, r4\n\t"
 #define LINE_START START(92)
 #else
@@ -135,21 +135,21 @@ __attribute__((naked, noinline)) static void tile(const arguments *a __attribute
 #define LINE_START START(84)
 #endif
 /* One channel: biases in r6, multipliers in r7, their step in r8, the output zero point in r9, outputs in r10. */
-#define LINE_FINISH(s)                       \
-  "ldr.w r12, [r6], #4\n\t"                 \
-  "ldr.w lr, [r7]\n\t"                      \
-  "lsls " s ", " s ", #1\n\t"               \
-  "subs.w r11, r11, #1\n\t"                 \
-  "and.w r12, r12, #31\n\t"                 \
-  "smmulr " s ", " s ", lr\n\t"             \
-  "lsl.w r0, r9, r12\n\t"                   \
-  "add r7, r8\n\t"                          \
-  "add.w r12, r12, #1\n\t"                  \
-  "add.w " s ", " s ", " s ", asr #31\n\t"  \
-  "add " s ", r0\n\t"                       \
-  "asr.w " s ", " s ", r12\n\t"             \
-  "ssat " s ", #8, " s "\n\t"               \
-  "strb " s ", [r10], #1\n\t"               \
+#define LINE_FINISH(s)                     \
+  "ldr.w r12, [r6], #4\n\t"                \
+  "ldr.w lr, [r7]\n\t"                     \
+  "lsls " s ", " s ", #1\n\t"              \
+  "subs.w r11, r11, #1\n\t"                \
+  "and.w r12, r12, #31\n\t"                \
+  "smmulr " s ", " s ", lr\n\t"            \
+  "lsl.w r0, r9, r12\n\t"                  \
+  "add r7, r8\n\t"                         \
+  "add.w r12, r12, #1\n\t"                 \
+  "add.w " s ", " s ", " s ", asr #31\n\t" \
+  "add " s ", r0\n\t"                      \
+  "asr.w " s ", " s ", r12\n\t"            \
+  "ssat " s ", #8, " s "\n\t"              \
+  "strb " s ", [r10], #1\n\t"              \
   "beq 3f\n\t"
 
 /* One position, all output channels. x: its patch. */

@@ -31,13 +31,13 @@ typedef struct {
 #if CREST_DUAL_ISSUE
 /* What stands on a line can be issued in one cycle. The taps of the first position and the weights are loaded a step ahead:
  * kernels read 4 bytes behind the weights. */
-#define STEP                                                         \
-  "sxtb16 r12, r11, ror #8\n\t" "ldr.w r10, [r0, lr, lsl #1]\n\t"  \
-  "sxtb16 r11, r11\n\t"         "smlad r5, r8, r12, r5\n\t"        \
-  "ldr.w r9, [r0, lr]\n\t"      "smlad r2, r8, r11, r2\n\t"        \
-  "ldr.w r8, [r0, #4]!\n\t"     "smlad r7, r10, r12, r7\n\t"       \
-  "smlad r4, r10, r11, r4\n\t"                                      \
-  "smlad r6, r9, r12, r6\n\t"                                       \
+#define STEP                                                      \
+  "sxtb16 r12, r11, ror #8\n\t" "ldr.w r10, [r0, lr, lsl #1]\n\t" \
+  "sxtb16 r11, r11\n\t"         "smlad r5, r8, r12, r5\n\t"       \
+  "ldr.w r9, [r0, lr]\n\t"      "smlad r2, r8, r11, r2\n\t"       \
+  "ldr.w r8, [r0, #4]!\n\t"     "smlad r7, r10, r12, r7\n\t"      \
+  "smlad r4, r10, r11, r4\n\t"                                    \
+  "smlad r6, r9, r12, r6\n\t"                                     \
   "smlad r3, r9, r11, r3\n\t"   "ldr.w r11, [r1], #4\n\t"
 /* r1 is a word ahead. */
 #define AHEAD "adds r1, #4\n"

@@ -37,26 +37,26 @@ typedef struct {
 
 #define UNROLLED 9
 /* The start of the first turn, at label 2, goes to r7; a tap takes 44 bytes. */
-#define START                                         \
-  ".syntax unified\n\t"                              \
-  "push {r4-r11, lr}\n\t"                            \
-  "ldm.w r0, {r0, r1, r2, r3, r4, r5, r6, r12}\n\t"  \
-  "mov lr, r4\n\t"                                   \
-  "adr.w r7, 2f\n\t"                                 \
-  "mov.w r8, #44\n\t"                                \
+#define START                                       \
+  ".syntax unified\n\t"                             \
+  "push {r4-r11, lr}\n\t"                           \
+  "ldm.w r0, {r0, r1, r2, r3, r4, r5, r6, r12}\n\t" \
+  "mov lr, r4\n\t"                                  \
+  "adr.w r7, 2f\n\t"                                \
+  "mov.w r8, #44\n\t"                               \
   "mla r7, r6, r8, r7\n\t"
 
 #if CREST_DUAL_ISSUE
 
 /* One tap of four channels, whose offset is in r3. What stands on a line can be issued in one cycle, the first instruction
  * beside the last one of the tap before. */
-#define TAP                                                      \
-  "ldr.w r10, [r2], #4\n\t"                                     \
-  "sxtb16 r11, r10, ror #8\n\t" "ldr.w r8, [r0, r3]\n\t"       \
-  "sxtb16 r9, r8, ror #8\n\t"                                   \
-  "sxtb16 r10, r10\n\t"         "smlatt r7, r9, r11, r7\n\t"   \
-  "sxtb16 r8, r8\n\t"           "smlabb r5, r9, r11, r5\n\t"   \
-  "smlabb r4, r8, r10, r4\n\t"  "ldr.w r3, [r1], #4\n\t"       \
+#define TAP                                                  \
+  "ldr.w r10, [r2], #4\n\t"                                  \
+  "sxtb16 r11, r10, ror #8\n\t" "ldr.w r8, [r0, r3]\n\t"     \
+  "sxtb16 r9, r8, ror #8\n\t"                                \
+  "sxtb16 r10, r10\n\t"         "smlatt r7, r9, r11, r7\n\t" \
+  "sxtb16 r8, r8\n\t"           "smlabb r5, r9, r11, r5\n\t" \
+  "smlabb r4, r8, r10, r4\n\t"  "ldr.w r3, [r1], #4\n\t"     \
   "smlatt r6, r8, r10, r6\n\t"
 
 /* One position, all whole fours of channels. Reads an offset more than there are. */

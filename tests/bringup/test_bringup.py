@@ -36,12 +36,13 @@ def edit(file, old, new):
 def test_every_target_that_ships_can_be_started_from(tmp_path, origin):
     file, folder = scaffold_target("my-board", origin, tmp_path)
     target, shipped = load_target(str(file)), load_target(origin)
-    ours = {"name", "description", "firmware_board", "sources", "fetch_stall_factor"}
+    ours = {"name", "description", "firmware_board", "sources", "fetch_stall_factor", "fetch_stall_factor_in"}
     assert target.model_dump(exclude=ours) == shipped.model_dump(exclude=ours)
     assert target.board_folders == (folder.resolve(),) != shipped.board_folders
     found = findings(file)
     assert {name for name, finding in found.items() if not finding.passed} == {"sources"}
-    assert TODOS in found["sources"].text
+    elsewhere = [f"fetch_stall_factor_in.{name}.reason" for name in shipped.fetch_stall_factor_in]
+    assert ", ".join([TODOS, *elsewhere]) in found["sources"].text
     assert "answers HELLO" in found["emulator"].text
 
 
@@ -74,6 +75,7 @@ def test_names_and_files_that_cannot_be(tmp_path, board):
     ("old", "new", "check", "words"),
     [
         ("core: cortex-m4", "core: cortex-m3", "target file", "core: "),
+        ("name: my-board", "name: ../my-board", "target file", "name: "),
         ("base: 0x20000000", "base: 0x000F0000", "target file", "'ram' at 0x000f0000 lies inside region 'flash'"),
         ("name: ram", "name: flash", "target file", "there are 2 regions named 'flash'"),
         ("base: 0x50000000", "base: 0x40002800", "target file", "peripheral 'gpio' at 0x40002800 lies inside"),

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from crest.backends.emulated import MachineTransport
+from crest.backends.emulated import EmulatedBackend, MachineTransport
 from crest.backends.session import open_session
 from crest.compiler.build import build_program, lower_graph
 from crest.compiler.importer import import_tflite
 from crest.compiler.toolchain import target_toolchain
 from crest.emulators.profile import EVENT_COUNTS
-from crest.targets import Cache, MemoryGeometry
+from crest.targets import Cache, MemoryGeometry, Target, load_target, target_names
 from tests.emulators.cache_reference import Reference, Trace
 from tests.emulators.firmware import TARGET, asm
 from tests.model_writer import ModelWriter
@@ -357,3 +357,22 @@ def test_networks_against_a_slow_reference(boot, core, fpu, geometry, model):
 def test_a_geometry_that_cannot_be_is_refused(geometry, message):
     with pytest.raises(ValidationError, match=message):
         geometry()
+
+
+@pytest.mark.parametrize("name", [name for name in target_names() if load_target(name).memory_geometry])
+def test_boards_that_describe_their_memories_count_their_events(name):
+    target = load_target(name)
+    program = build_program(
+        lower_graph(import_tflite(residual_model()), target.core), target, target_toolchain("zig", target)
+    )
+    total = EmulatedBackend().run(program).profile.total()
+    assert total["fetch_misses_sequential"] and total["flash_load_misses"]
+    assert bool(total.get("ram_store_misses")) == (target.data_region in target.memory_geometry.cached_regions)
+
+
+def test_a_target_caches_regions_that_it_has():
+    stored = TARGET.model_dump()
+    assert Target.model_validate({**stored, "memory_geometry": L1.model_dump()}).memory_geometry == L1
+    elsewhere = {"line_bytes": 8, "cached_regions": ["nowhere"]}
+    with pytest.raises(ValidationError, match="no memory region named 'nowhere'"):
+        Target.model_validate({**stored, "memory_geometry": elsewhere})
