@@ -239,6 +239,7 @@ def _source_digest() -> str:
     paths += [*asset_path("firmware").rglob("*.[ch]*"), *asset_path("emulation", "native").glob("*.[ch]")]
     # They decide which kernels are built.
     paths += asset_path("emulation", "kernels").glob("*.yaml")
+    paths += asset_path("emulation", "renode").glob("*.yaml")
     return _digest(paths)
 
 

@@ -67,7 +67,7 @@ def measure(
     placement: PlacementOption = "",
     runtime: RuntimeChoice = RuntimeOption.crest,
     tflm_tree: TreeOption = None,
-    engine: Annotated[str, typer.Option(help="Emulator that runs the firmware.")] = "unicorn",
+    engine: Annotated[str, typer.Option(help="Emulator that runs the firmware: unicorn or renode.")] = "unicorn",
     battery_mah: Annotated[float, typer.Option(min=0.001, help="Battery for the battery life.")] = 220.0,
     reserve_ram_bytes: Annotated[int, typer.Option(min=0, help="RAM kept for the application.")] = 0,
     reserve_flash_bytes: Annotated[int, typer.Option(min=0, help="Flash kept for the application.")] = 0,

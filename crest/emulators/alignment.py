@@ -79,7 +79,7 @@ def _places(code: bytes) -> tuple[_Place, ...]:
     places = []
     offset = least = most = 0
     for instruction in disassemble(code):
-        for number, size in _accesses(instruction):
+        for number, size in accesses_of(instruction):
             text = f"{instruction.mnemonic} {instruction.operands}"
             places.append(_Place(offset, text, (least, most), number, size, _must_be_aligned(instruction)))
             most += number
@@ -88,7 +88,7 @@ def _places(code: bytes) -> tuple[_Place, ...]:
     return tuple(places)
 
 
-def _accesses(instruction: Instruction) -> Iterator[tuple[int, int]]:
+def accesses_of(instruction: Instruction) -> Iterator[tuple[int, int]]:
     """(number, bytes each) of the accesses of an instruction."""
     mnemonic, operands = instruction.mnemonic.split(".", 1)[0], instruction.operands
     if instruction.kind in _MULTIPLE:

@@ -155,7 +155,7 @@ def analyse(code: bytes) -> Block:
             counts["stm_words"] += _list_words(instruction.operands)
         elif kind == "ld" and index > 0:
             counts[load_column(_access(instructions[index - 1]))] += 1
-        if kind in ("ld", "ldm") and _loads_pc(instruction):
+        if kind in ("ld", "ldm") and loads_pc(instruction):
             counts["pc_loads"] += 1
         if kind == "ld" and index + 1 < len(instructions) and _reads(instructions[index + 1], _loaded(instruction)):
             counts["ld_use"] += 1
@@ -206,7 +206,8 @@ def _list_words(operands: str) -> int:
     return sum(2 if register.strip().startswith("d") else 1 for register in registers)
 
 
-def _loads_pc(instruction: Instruction) -> bool:
+def loads_pc(instruction: Instruction) -> bool:
+    """Whether a load (class ``ld`` or ``ldm``) is a branch."""
     if instruction.kind == "ld":
         return instruction.operands.startswith("pc,")
     return "pc}" in instruction.operands

@@ -97,7 +97,8 @@ def _parse(elf: bytes) -> ElfImage:
     functions: list[tuple[int, str]] = []
     symbols: dict[str, int] = {}
     marks: dict[int, dict[int, str]] = {}
-    for name, value, kind, section in _symbols(file):
+    extents: list[tuple[int, int]] = []
+    for name, value, size, kind, section in _symbols(file):
         if name.startswith(("$t", "$d", "$a")):
             marks.setdefault(section, {})[value & ~1] = name[:2]
         elif name:
@@ -105,32 +106,37 @@ def _parse(elf: bytes) -> ElfImage:
             symbols[name] = value & ~1 if is_function else value
             if is_function:
                 functions.append((value & ~1, name))
+                extents.append((value & ~1, (value & ~1) + size))
     named = (file.get_section_by_name(name) for name in _VECTOR_SECTIONS)
     vector_section = next((section for section in named if section is not None), None)
     return ElfImage(
         segments=segments,
         functions=tuple(sorted(functions)),
         symbols=symbols,
-        code=tuple(_code_ranges(file, marks)),
+        code=tuple(_code_ranges(file, marks, [extent for extent in extents if extent[1] > extent[0]])),
         vectors=min(s.address for s in segments) if vector_section is None else vector_section["sh_addr"],
     )
 
 
-def _symbols(file: ELFFile) -> Iterator[tuple[str, int, int, int]]:
-    """(name, value, type, section index) of the symbol table; read by hand, for there can be thousands."""
+def _symbols(file: ELFFile) -> Iterator[tuple[str, int, int, int, int]]:
+    """(name, value, size, type, section index) of the symbol table; read by hand, for there can be thousands."""
     table = file.get_section_by_name(".symtab")
     if table is None:
         return
     names = file.get_section(table["sh_link"]).data()
-    for offset, value, _size, info, _other, section in _SYMBOL.iter_unpack(table.data()):
-        yield names[offset : names.index(0, offset)].decode("utf-8", "replace"), value, info & 0xF, section
+    for offset, value, size, info, _other, section in _SYMBOL.iter_unpack(table.data()):
+        yield names[offset : names.index(0, offset)].decode("utf-8", "replace"), value, size, info & 0xF, section
 
 
-def _code_ranges(file: ELFFile, marks: dict[int, dict[int, str]]) -> Iterator[CodeRange]:
+def _code_ranges(
+    file: ELFFile, marks: dict[int, dict[int, str]], functions: list[tuple[int, int]]
+) -> Iterator[CodeRange]:
+    """Code by mapping symbols; constants behind a function in the same section have no mark of their own."""
     for index, by_address in marks.items():
         section = file.get_section(index)
         data, base = section.data(), section["sh_addr"]
         addresses = sorted(by_address)
         for begin, end in zip(addresses, [*addresses[1:], base + len(data)], strict=True):
             if by_address[begin] == "$t" and end > begin:
-                yield CodeRange(begin, data[begin - base : end - base])
+                ends = [last for first, last in functions if first < end and last > begin]
+                yield CodeRange(begin, data[begin - base : min([end, max(ends, default=end)]) - base])

@@ -7,9 +7,9 @@ from typing import Any, Final
 import unicorn
 from unicorn import arm_const
 
-from crest.emulators.base import LAYER_MARK_SYMBOL
 from crest.emulators.elf import ElfImage
-from crest.emulators.native import REASON_BAD_MARK, REASON_GUARD, REASON_SPIN, HookState
+from crest.emulators.native import REASON_BAD_MARK, REASON_GUARD, REASON_SPIN, REASON_STACK, HookState
+from crest.emulators.stops import place_of, stop_error
 from crest.errors import EmulationError
 
 _REGISTERS: Final = (
@@ -46,6 +46,9 @@ def stop_text(state: HookState, guard_blocks: int) -> str:
         return "an instruction that branches to itself for ever"
     if reason == REASON_BAD_MARK:
         return f"a layer mark with the undefined id {int(state.bad_mark):#x}"
+    if reason == REASON_STACK:
+        below = int(state.stack_limit) - int(state.stack_pointer)
+        return f"the stack overflows: it reaches {below} bytes below its limit, {int(state.stack_limit):#010x}"
     return f"an unknown stop ({reason})"
 
 
@@ -72,19 +75,10 @@ def engine_error_text(uc: Any, error: Any, access: tuple[int, int] | None) -> st
 
 
 def locate(text: str, uc: Any, image: ElfImage, state: HookState, hint: str | None = None) -> EmulationError:
-    """The error for ``text``: with PC, nearest symbol and layer in the message, registers in the hint."""
-    pc = uc.reg_read(arm_const.UC_ARM_REG_PC)
-    if LAYER_MARK_SYMBOL not in image.symbols:
-        layer = ""
-    elif not state.counting:
-        layer = ", outside of the latency window"
-    else:
-        layer = f", in layer {int(state.row) - 1}" if state.row else ", in the window, outside of the layers"
-    registers = " ".join(f"{name}={uc.reg_read(number):#x}" for name, number in _REGISTERS)
-    return EmulationError(
-        f"the firmware stopped at {pc:#010x} ({image.nearest_symbol(pc)}){layer}: {text}",
-        hint=(f"{hint}; " if hint else "") + f"registers: {registers}",
-    )
+    """The error for ``text``, with where Unicorn and the native hook stand."""
+    registers = {name: uc.reg_read(number) for name, number in _REGISTERS}
+    place = place_of(bool(state.counting), int(state.row))
+    return stop_error(text, registers["pc"], image, place, registers, hint)
 
 
 def _code_at(uc: Any, address: int) -> bytes:

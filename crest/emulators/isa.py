@@ -1,4 +1,4 @@
-"""What the emulated core would execute though the target's core cannot: Unicorn's CPU models are laxer than silicon."""
+"""What the emulated core would execute though the target's core cannot: CPU models are laxer than silicon."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from crest.emulators.pairing import analyse_dual_issue
 from crest.errors import EmulationError
 from crest.targets import Target
 
+_FPV5: Final = ("vsel", "vmaxnm", "vminnm", "vrint", "vcvta", "vcvtn", "vcvtp", "vcvtm")
+_MOVES_OF_64_BITS: Final = ("vldr", "vstr", "vldm", "vstm", "vpush", "vpop")
 _HINT: Final = "compile for the target's core (-mcpu) and FPU"
 
 
@@ -25,6 +27,26 @@ def lint_elf(image: ElfImage, target: Target) -> None:
         return
     for code in image.code:
         _refuse_wide(code.data, code.address, image)
+
+
+def lint_fpu(image: ElfImage, target: Target) -> None:
+    """Refuse floating-point code that the target's FPU does not have, whether it is executed or not.
+
+    For an engine whose CPU model has a larger FPU and that does not see each block it executes: Renode's Cortex-M4
+    takes double precision, and all its cores have an FPU. Needs the mapping symbols of an unstripped ELF.
+
+    Raises:
+        EmulationError: naming the instruction and where it stands.
+    """
+    for code in image.code:
+        found = first_beyond_fpu(code.data, target.fpu, target.core == "cortex-m7")
+        if found is not None:
+            address = code.address + found[0]
+            raise EmulationError(
+                f"instruction {found[1]!r} at {address:#010x} ({image.nearest_symbol(address)}) does not exist on the "
+                f"target: its FPU is {target.fpu}",
+                hint=_HINT,
+            )
 
 
 def check_block(code: bytes, address: int, image: ElfImage, target: Target) -> Block:
@@ -75,6 +97,28 @@ def first_beyond_v6m(code: bytes) -> int | None:
         halves = struct.unpack_from("<HH" if size == 4 else "<H", code, offset)
         if not (_wide_in_v6m(*halves) if size == 4 else _narrow_in_v6m(halves[0])):
             return offset
+        offset += size
+    return None
+
+
+@functools.lru_cache(maxsize=1 << 14)
+def first_beyond_fpu(code: bytes, fpu: str, version_5: bool) -> tuple[int, str] | None:
+    """(offset, text) of the first instruction that an FPU does not have; None when all is well.
+
+    Args:
+        code: Thumb code.
+        fpu: none, single or double.
+        version_5: whether it has the instructions of FPv5, as the Cortex-M7 does.
+    """
+    offset = 0
+    while offset + 2 <= len(code):
+        size = instruction_bytes(code, offset)
+        if size == 4 and code[offset + 1] & 0xEC == 0xEC:  # the coprocessor space: hw1 is 111x 11xx
+            instruction = disassemble(code[offset : offset + size])[0]
+            double = ".f64" in instruction.mnemonic and not instruction.mnemonic.startswith(_MOVES_OF_64_BITS)
+            beyond = fpu == "none" or (double and fpu != "double")
+            if beyond or (not version_5 and instruction.mnemonic.startswith(_FPV5)):
+                return offset, f"{instruction.mnemonic} {instruction.operands}".strip()
         offset += size
     return None
 

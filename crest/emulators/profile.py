@@ -52,6 +52,10 @@ DERIVED_COUNTS: Final = {
     "mispredicted_early": "those among them whose flags are set early; Cortex-M7 only (pairing.py)",
 }
 
+PARTIAL_COUNTS: Final = {
+    "unclassified": "instructions whose class the engine could not tell; only in a profile with unseen counts",
+}
+
 EVENT_COUNTS: Final = {
     "fetch_lines_sequential": "entries into another line of code, straight on",
     "fetch_lines_branch": "entries into another line of code by a taken branch, calls and returns included",
@@ -80,13 +84,18 @@ class LayerProfile(Frozen):
 
 
 class ExecutionProfile(Frozen):
-    """Counts of one inference: ``overhead`` is what the latency window holds outside of the layers."""
+    """Counts of one inference: ``overhead`` is what the latency window holds outside of the layers.
+
+    ``unseen`` names counts that the engine could not tell: absent or too small, they say nothing, and no cycles can be
+    derived. ``instructions`` is exact always.
+    """
 
     schema_version: int = PROFILE_SCHEMA
     engine: str
     core: str
     overhead: dict[str, int]
     layers: tuple[LayerProfile, ...]
+    unseen: tuple[str, ...] = ()
 
     def total(self) -> dict[str, int]:
         """Counts of the whole latency window."""

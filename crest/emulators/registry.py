@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import inspect
 from importlib.metadata import EntryPoint, entry_points
 from typing import Final, cast
 
@@ -10,7 +11,10 @@ from crest.emulators.base import Engine
 from crest.errors import EmulationError, StudyError
 
 ENTRY_POINT_GROUP: Final = "crest.engines"
-_BUILT_IN: Final = {"unicorn": "crest.emulators.unicorn_engine:UnicornEngine"}
+_BUILT_IN: Final = {
+    "renode": "crest.emulators.renode.engine:RenodeEngine",
+    "unicorn": "crest.emulators.unicorn_engine:UnicornEngine",
+}
 
 
 def _found() -> dict[str, EntryPoint]:
@@ -23,13 +27,14 @@ def engine_names() -> list[str]:
     return sorted(_found())
 
 
-def load_engine(name: str) -> Engine:
-    """Return an engine by name.
+def load_engine(text: str) -> Engine:
+    """Return an engine by name, or by ``name:mode`` for one that has modes.
 
     Raises:
-        StudyError: no engine of that name; the hint lists those that exist.
-        EmulationError: the engine's package is broken.
+        StudyError: no engine of that name, or no such mode; the hint lists those that exist.
+        EmulationError: the engine's package is broken, or the program that it drives is not found.
     """
+    name, _, mode = text.partition(":")
     found = _found()
     if name not in found:
         close = difflib.get_close_matches(name, found, n=1)
@@ -43,4 +48,6 @@ def load_engine(name: str) -> Engine:
         raise EmulationError(
             f"engine {name!r} ({found[name].value}) cannot be loaded: {exc}", hint="reinstall the package it comes from"
         ) from exc
-    return cast(Engine, factory())
+    if mode and "mode" not in inspect.signature(factory).parameters:
+        raise StudyError(f"the engine {name} has no modes, so {text!r} makes no sense", hint=f"write {name}")
+    return cast(Engine, factory(mode=mode) if mode else factory())

@@ -9,11 +9,11 @@ from typing import Any, Final
 import unicorn
 from unicorn import arm_const
 
-from crest.emulators.alignment import refuse_unaligned
-from crest.emulators.base import LAYER_MARK_SYMBOL
+from crest.emulators.base import LAYER_MARK_SYMBOL, STACK_LIMIT_SYMBOL
 from crest.emulators.blocks import Block
 from crest.emulators.bus import PAGE_BYTES, Bus, Slot
-from crest.emulators.counts import build_profile, fold_edges, name_accesses, name_events
+from crest.emulators.counted import counted_parts
+from crest.emulators.counts import build_profile
 from crest.emulators.devices import AccessFaultError
 from crest.emulators.elf import ElfImage, read_elf
 from crest.emulators.faults import engine_error_text, interrupt_text, locate, stop_text
@@ -52,7 +52,8 @@ class UnicornEngine:
     """Runs firmware in process.
 
     Interrupts and exceptions are not emulated: what raises one is an error. Unaligned LDM, LDRD and floating-point
-    loads and stores, which fault on silicon, are found in windows whose data accesses are counted.
+    loads and stores, which fault on silicon, are found in windows whose data accesses are counted. A stack below the
+    firmware's ``crest_stack_limit`` is looked for in every block while accesses are counted, else in every 64th.
 
     Args:
         guard_blocks: basic blocks that may run before the firmware transmits or waits for input; the default is
@@ -101,7 +102,8 @@ class UnicornMachine:
             self._uc.hook_add(_INVALID_ACCESS, self._on_invalid_access),
             self._uc.hook_add(unicorn.UC_HOOK_INTR, self._on_interrupt),
         ]
-        self._hooks = Hooks(self._uc, target.regions, image.symbols.get(LAYER_MARK_SYMBOL), target.memory_geometry)
+        mark, limit = map(image.symbols.get, (LAYER_MARK_SYMBOL, STACK_LIMIT_SYMBOL))
+        self._hooks = Hooks(self._uc, target.regions, mark, target.memory_geometry, limit)
         self._reset()
 
     def send(self, data: bytes) -> None:
@@ -155,12 +157,7 @@ class UnicornMachine:
             raise EmulationError(
                 f"the firmware has no function {LAYER_MARK_SYMBOL}", hint="link it in, not inlined, and do not strip"
             )
-        parts = [fold_edges(self._hooks.edges(), self._block_at)]
-        if (accesses := self._hooks.accesses()) is not None:
-            refuse_unaligned(self._hooks.unaligned(), self._code_at, self._image)
-            parts.append(name_accesses(accesses, self._hooks.region_names))
-        if (events := self._hooks.events()) is not None:
-            parts.append(name_events(events))
+        parts = counted_parts(self._hooks, self._block_at, self._code_at, self._image)
         return build_profile(f"{UnicornEngine.name} {UnicornEngine.version}", self._target.core, parts)
 
     def close(self) -> None:

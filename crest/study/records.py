@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import Field, PrivateAttr, field_validator, model_validator
 
+from crest.emulators import engine_names
 from crest.frozen import Frozen
 from crest.measurement import Lowering
 from crest.placement import AS_TARGET, AUTO, PARTS, Placement
@@ -31,7 +32,19 @@ class ModelChoice(Frozen):
 class Emulated(Frozen):
     """An emulated board."""
 
-    engine: Literal["unicorn"] = Field(default="unicorn", description="the engine that executes the firmware")
+    engine: str = Field(
+        default="unicorn",
+        min_length=1,
+        description="the engine that executes the firmware: unicorn, renode, or one that a package adds",
+        examples=["unicorn", "renode"],
+    )
+
+    @field_validator("engine")
+    @classmethod
+    def _known_engine(cls, text: str) -> str:
+        if text.partition(":")[0] not in engine_names():
+            raise ValueError(f"no engine {text!r}: {', '.join(engine_names())}")
+        return text
 
 
 class BackendChoice(Frozen):
