@@ -46,7 +46,7 @@ class ElfImage:
         functions: (address, name) sorted by address.
         symbols: address by name, the Thumb bit cleared for functions.
         code: Thumb code by mapping symbols; empty when the ELF is stripped.
-        vectors: load address of the section named so, else the lowest load address.
+        vectors: load address of the section of vectors, known by its usual names, else the lowest load address.
     """
 
     segments: tuple[Segment, ...]
