@@ -79,7 +79,7 @@ class HookState(ctypes.Structure):
         *words("mark_address", "layers_max", "guard_blocks", "reason"),
         *words("stack_limit", "stack_pointer"),
         *words("bad_mark", "halfwords", "last_address", "spins", "counting", "row", "previous_address"),
-        *words("previous_size", "accesses", "bank", "windows", "memory_enabled"),
+        *words("previous_size", "accesses", "bank", "windows", "opened_at", "memory_enabled"),
         ("memory_counted", ctypes.c_uint64 * BANKS),
         ("rows_used", ctypes.c_uint64 * BANKS),
         ("edges", Table * BANKS),
