@@ -47,11 +47,11 @@ def test_a_model_boots_answers_and_computes(name, toolchain):
 @pytest.mark.parametrize("name", [name for name in target_names() if load_target(name).auto_placement.code])
 def test_parts_run_in_the_memories_that_the_target_prefers(name):
     target = load_target(name)
-    preferred = target.auto_placement
     program = build(target, "zig", residual_model(), uniform("auto"))
-    assert program.layout.code == preferred.code[0]
-    assert program.layout.arena == (*preferred.arena, target.data_region)[0]
-    assert set(program.layout.weights.values()) == {preferred.weights[0]}
+    preferred, layout = target.auto_placement, program.layout
+    assert layout.code in preferred.code
+    assert layout.weights and set(layout.weights.values()) <= set(preferred.weights)
+    assert layout.arena in (preferred.arena or (target.data_region,))
     assert EmulatedBackend().run(program).golden_pairs_checked == len(program.golden)
 
 
