@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import socket
 import threading
@@ -39,6 +40,10 @@ class Server:
         threading.Thread(target=self._serve, daemon=True).start()
 
     def _serve(self):
+        with contextlib.suppress(ConnectionError):  # a client that has had enough hangs up
+            self._talk()
+
+    def _talk(self):
         connection, _ = self._listener.accept()
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._send(connection, self._greeting)

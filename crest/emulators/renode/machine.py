@@ -206,7 +206,8 @@ class RenodeMachine:
         while True:
             waits = self._marks.waits
             self._execute("start")
-            if not self._await_stop():
+            stopped_itself = self._await_stop()
+            if not stopped_itself:
                 self._execute("pause")
             self._check()
             if sent := self._transmitted():
@@ -215,7 +216,9 @@ class RenodeMachine:
             looked = self._marks.waits > waits
             idle = looked and self._idle()
             looks = looks + 1 if idle else 0
-            if now == last or looks >= self._platform.receive_poll.reads:  # nothing is executed: WFI
+            # A core that executes nothing sleeps; a late request to pause may have stopped one that would.
+            asleep = now == last and not stopped_itself
+            if asleep or looks >= self._platform.receive_poll.reads:
                 self._waiting = True
                 return b""
             self._watch(idle or not looked)  # one that looks though there is something reads what was sent
