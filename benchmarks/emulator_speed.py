@@ -36,6 +36,7 @@ from crest.emulators.registry import load_engine
 from crest.emulators.unicorn_engine import UnicornEngine, UnicornMachine
 from crest.errors import CrestError
 from crest.targets import Target, load_target
+from crest.timing.memory_system import load_memory_timing
 from crest.timing.model import load_core_timing
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -52,11 +53,13 @@ QUICK_MODELS = ("kws", "ad")
 REPEATS = {True: 3, False: 7}
 """By --quick."""
 BOARD = load_target("nano33ble")
-GEOMETRY_OF = {"m0plus": "rp2040-pico", "m4": "nucleo-f446re", "m7": "nucleo-h7a3zi"}
+CACHES_OF = {"m0plus": "rp2040-pico", "m4": "nucleo-f446re", "m7": "nucleo-h7a3zi"}
+BOARDS = {core: load_target(name) for core, name in CACHES_OF.items()}
 TARGETS = {
     core: BOARD.model_copy(update={"core": board.core, "fpu": board.fpu, "memory_geometry": board.memory_geometry})
-    for core, board in ((core, load_target(name)) for core, name in GEOMETRY_OF.items())
+    for core, board in BOARDS.items()
 }
+MEMORIES = {board.core: load_memory_timing(board) for board in BOARDS.values()}
 HEADLINE = "m4"
 WINDOW = ((LAYER_MARK_SYMBOL, MARK_WINDOW_OPEN), ("model_run", 0), (LAYER_MARK_SYMBOL, MARK_WINDOW_CLOSE))
 """Functions that make an inference, and their arguments."""
@@ -145,7 +148,8 @@ class Run:
 
     def cycles(self) -> float:
         profile = self.machine.profile()
-        return load_core_timing(profile.core).cycles(profile.total())
+        memories, counts = MEMORIES[self._program.target.core], profile.total()
+        return load_core_timing(profile.core).cycles(counts) + (memories.waits(counts) if memories else 0)
 
 
 def warm(runs: dict[str, Run], timing: Timing, repeats: int) -> None:

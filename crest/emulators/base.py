@@ -9,6 +9,8 @@ from crest.targets import Target
 
 # Firmware calls this function, which must not be inlined, to say where it is.
 LAYER_MARK_SYMBOL: Final = "crest_layer_mark"
+# Its address is the lowest that the stack may reach.
+STACK_LIMIT_SYMBOL: Final = "crest_stack_limit"
 # Arguments of crest_layer_mark(uint32_t); any other value below LAYERS_MAX is the index of the layer that begins.
 MARK_WINDOW_OPEN: Final = 0xFFFFFFFE
 MARK_WINDOW_CLOSE: Final = 0xFFFFFFFF

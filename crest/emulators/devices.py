@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Protocol, runtime_checkable
+from typing import Final, Protocol, runtime_checkable
 
 from crest.targets import Follower, Peripheral
+
+# More than firmware that counts down a timeout does, and some seconds.
+_REPEATS_MAX: Final = 5_000_000
 
 
 class AccessFaultError(Exception):
@@ -108,6 +111,33 @@ class Registers:
         self._words[offset & ~3] = (word & ~mask | value << shift & mask) & 0xFFFFFFFF
 
 
-def plain_registers(_name: str, peripheral: Peripheral, _host: Host) -> Device:
+class PolledRegisters(Registers):
+    """Registers that only the firmware changes: one that waits for them to change would wait for ever."""
+
+    def __init__(self, name: str, peripheral: Peripheral) -> None:
+        super().__init__(peripheral.registers, peripheral.follows, peripheral.follows_clear)
+        self._name = name
+        self._last = -1
+        self._repeats = 0
+
+    def read(self, offset: int, size: int) -> int:
+        """Value of a register; an AccessFaultError when nothing but this register is asked for any more."""
+        self._repeats = self._repeats + 1 if offset == self._last else 0
+        self._last = offset
+        if self._repeats >= _REPEATS_MAX:
+            raise AccessFaultError(
+                f"{self._name}: the register at offset {offset:#05x} was read {self._repeats:,} times in a row, and"
+                " nothing changes it: an endless loop?",
+                hint="a bit that comes by itself on silicon follows another in the target file: `follows`",
+            )
+        return super().read(offset, size)
+
+    def write(self, offset: int, size: int, value: int) -> None:
+        """Store a register."""
+        self._last = -1
+        super().write(offset, size, value)
+
+
+def plain_registers(name: str, peripheral: Peripheral, _host: Host) -> Device:
     """Model ``registers``: storage with the reset values and the ready flags of the target file."""
-    return Registers(peripheral.registers, peripheral.follows, peripheral.follows_clear)
+    return PolledRegisters(name, peripheral)

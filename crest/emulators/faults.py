@@ -8,7 +8,7 @@ import unicorn
 from unicorn import arm_const
 
 from crest.emulators.elf import ElfImage
-from crest.emulators.native import REASON_BAD_MARK, REASON_GUARD, REASON_SPIN, HookState
+from crest.emulators.native import REASON_BAD_MARK, REASON_GUARD, REASON_SPIN, REASON_STACK, HookState
 from crest.emulators.stops import place_of, stop_error
 from crest.errors import EmulationError
 
@@ -46,6 +46,9 @@ def stop_text(state: HookState, guard_blocks: int) -> str:
         return "an instruction that branches to itself for ever"
     if reason == REASON_BAD_MARK:
         return f"a layer mark with the undefined id {int(state.bad_mark):#x}"
+    if reason == REASON_STACK:
+        below = int(state.stack_limit) - int(state.stack_pointer)
+        return f"the stack overflows: it reaches {below} bytes below its limit, {int(state.stack_limit):#010x}"
     return f"an unknown stop ({reason})"
 
 

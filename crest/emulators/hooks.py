@@ -12,7 +12,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 from unicorn import UC_HOOK_BLOCK, UC_HOOK_MEM_READ, UC_HOOK_MEM_WRITE
-from unicorn.arm_const import UC_ARM_REG_EPSR, UC_ARM_REG_PC, UC_ARM_REG_R0
+from unicorn.arm_const import UC_ARM_REG_EPSR, UC_ARM_REG_PC, UC_ARM_REG_R0, UC_ARM_REG_SP
 from unicorn.unicorn_py3 import unicorn as binding
 
 from crest.emulators.base import LAYERS_MAX
@@ -36,6 +36,7 @@ class Hooks:
         regions: memory regions to tell data accesses apart; anything else is a peripheral.
         mark_address: entry of the function that marks layers; None when the firmware has none.
         geometry: of the caches and lines whose events are counted with data accesses; None: no events.
+        stack_limit: lowest address that the stack may reach; None when the firmware does not say.
 
     Raises:
         AssetError: more regions than the hook has room for.
@@ -47,6 +48,7 @@ class Hooks:
         regions: tuple[Region, ...],
         mark_address: int | None,
         geometry: MemoryGeometry | None = None,
+        stack_limit: int | None = None,
     ) -> None:
         if len(regions) > REGIONS_MAX:
             raise AssetError(f"{len(regions)} memory regions; the engine counts accesses to at most {REGIONS_MAX}")
@@ -63,9 +65,11 @@ class Hooks:
             emu_stop=_address(binding.uclib.uc_emu_stop),
             register_r0=UC_ARM_REG_R0,
             register_epsr=UC_ARM_REG_EPSR,
+            register_sp=UC_ARM_REG_SP,
             lazy_pc=flag_address(uc),
             mark_address=_NO_MARK if mark_address is None else mark_address,
             layers_max=LAYERS_MAX,
+            stack_limit=stack_limit or 0,
             region_count=len(regions),
         )
         for index, region in enumerate(regions):

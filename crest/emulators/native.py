@@ -28,12 +28,14 @@ REASON_GUARD: Final = 1
 REASON_SPIN: Final = 2
 REASON_BAD_MARK: Final = 3
 REASON_TABLE_FULL: Final = 4
+REASON_STACK: Final = 5
 # Set by the peripherals, never by the hook.
 REASON_UART: Final = 16
 
 _WARNINGS: Final = ("-Wall", "-Wextra", "-Wconversion", "-Werror")
 _FREESTANDING: Final = ("-nostdlib", "-ffreestanding", "-fno-builtin", "-fno-sanitize=all")
-_FLAGS: Final = ("-O2", "-shared", "-fPIC", *_FREESTANDING, *_WARNINGS)
+# For any processor of the architecture: the cache may outlive the machine, or be shared.
+_FLAGS: Final = ("-O2", "-mcpu=baseline", "-shared", "-fPIC", *_FREESTANDING, *_WARNINGS)
 _BUILD_TIMEOUT_S: Final = 300.0
 
 
@@ -72,8 +74,9 @@ class HookState(ctypes.Structure):
     """``state_t`` of ``emulation/native/profile_hook.c``, which documents the fields."""
 
     _fields_ = (
-        *_words("reg_read", "reg_write", "emu_stop", "register_r0", "register_epsr", "lazy_pc"),
+        *_words("reg_read", "reg_write", "emu_stop", "register_r0", "register_epsr", "register_sp", "lazy_pc"),
         *_words("mark_address", "layers_max", "guard_blocks", "reason"),
+        *_words("stack_limit", "stack_pointer"),
         *_words("bad_mark", "halfwords", "last_address", "spins", "counting", "row", "previous_address"),
         *_words("previous_size", "accesses", "bank", "windows", "memory_enabled"),
         ("memory_counted", ctypes.c_uint64 * BANKS),

@@ -8,7 +8,7 @@ from typing import Any, Final
 import unicorn
 from unicorn import arm_const
 
-from crest.emulators.base import LAYER_MARK_SYMBOL
+from crest.emulators.base import LAYER_MARK_SYMBOL, STACK_LIMIT_SYMBOL
 from crest.emulators.blocks import Block
 from crest.emulators.bus import PAGE_BYTES, Bus
 from crest.emulators.counted import counted_parts
@@ -51,7 +51,8 @@ class UnicornEngine:
     """Runs firmware in process.
 
     Interrupts and exceptions are not emulated: what raises one is an error. Unaligned LDM, LDRD and floating-point
-    loads and stores, which fault on silicon, are found in windows whose data accesses are counted.
+    loads and stores, which fault on silicon, are found in windows whose data accesses are counted. A stack below the
+    firmware's ``crest_stack_limit`` is looked for in every block while accesses are counted, else in every 64th.
 
     Args:
         guard_blocks: basic blocks that may run before the firmware transmits or waits for input; the default is
@@ -100,7 +101,8 @@ class UnicornMachine:
             self._uc.hook_add(_INVALID_ACCESS, self._on_invalid_access),
             self._uc.hook_add(unicorn.UC_HOOK_INTR, self._on_interrupt),
         ]
-        self._hooks = Hooks(self._uc, target.regions, image.symbols.get(LAYER_MARK_SYMBOL), target.memory_geometry)
+        mark, limit = map(image.symbols.get, (LAYER_MARK_SYMBOL, STACK_LIMIT_SYMBOL))
+        self._hooks = Hooks(self._uc, target.regions, mark, target.memory_geometry, limit)
         self._reset()
 
     def send(self, data: bytes) -> None:

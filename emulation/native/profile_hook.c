@@ -13,8 +13,8 @@
 enum { BANKS = 2, REGIONS_MAX = 16, KINDS = 3 };
 enum { LOADS = 0, STORES = 1, UNALIGNED = 2 };
 enum { MEM_WRITE = 17 };
-enum { REASON_NONE, REASON_GUARD, REASON_SPIN, REASON_BAD_MARK, REASON_TABLE_FULL };
-enum { SPIN_LIMIT = 100000 };
+enum { REASON_NONE, REASON_GUARD, REASON_SPIN, REASON_BAD_MARK, REASON_TABLE_FULL, REASON_STACK };
+enum { SPIN_LIMIT = 100000, STACK_CHECK_BLOCKS = 64 };
 
 #define EPSR_THUMB 0x01000000u
 #define MARK_OPEN 0xFFFFFFFEu
@@ -42,11 +42,14 @@ typedef struct {
     uint64_t emu_stop;               /* address of uc_emu_stop */
     uint64_t register_r0;            /* Unicorn's numbers of R0 and EPSR */
     uint64_t register_epsr;
+    uint64_t register_sp;
     uint64_t lazy_pc;                /* address of Unicorn's flag, see set_lazy_pc; 0: unknown */
     uint64_t mark_address;           /* entry of crest_layer_mark; 1 (never executed) when absent */
     uint64_t layers_max;
     uint64_t guard_blocks;           /* blocks left before the run is stopped */
     uint64_t reason;                 /* why the run stops; peripherals set their own above 15 */
+    uint64_t stack_limit;            /* lowest address that the stack may reach; 0 when it is not known */
+    uint64_t stack_pointer;          /* where it was found below */
     uint64_t bad_mark;               /* the id that means nothing */
     uint64_t halfwords;              /* executed code in halfwords: the virtual clock */
     uint64_t last_address, spins;
@@ -187,6 +190,16 @@ static uint64_t region_of(const state_t *s, uint64_t address) {
     return region;
 }
 
+/* Asking for a register takes longer than all else in a block: every block where accesses are slow anyhow, else some. */
+static int stack_overflows(void *uc, state_t *s) {
+    if (s->stack_limit == 0 || (!s->memory_enabled && s->guard_blocks % STACK_CHECK_BLOCKS != 0)) {
+        return 0;
+    }
+    ((reg_read_t)(uintptr_t)s->reg_read)(uc, (int)s->register_sp, &s->stack_pointer);
+    s->stack_pointer &= 0xFFFFFFFFu;
+    return s->stack_pointer < s->stack_limit;
+}
+
 void crest_block(void *uc, uint64_t address, uint32_t size, state_t *s) {
     if (s->reason != REASON_NONE) {
         stop(uc, s, s->reason);
@@ -194,6 +207,10 @@ void crest_block(void *uc, uint64_t address, uint32_t size, state_t *s) {
     }
     if (s->guard_blocks == 0) {
         stop(uc, s, REASON_GUARD);
+        return;
+    }
+    if (stack_overflows(uc, s)) {
+        stop(uc, s, REASON_STACK);
         return;
     }
     s->guard_blocks--;

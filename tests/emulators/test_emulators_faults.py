@@ -55,6 +55,39 @@ def test_faults_are_named(boot, name, counted):
         machine.receive()
 
 
+RECURSION = """
+  .global crest_stack_limit
+  .set crest_stack_limit, 0x2003f000
+  MARK 0xFFFFFFFE
+  MARK 5
+  bl deeper
+  b .
+  .thumb_func
+deeper: push {r4-r7, lr}
+  bl deeper
+"""
+
+
+@pytest.mark.parametrize("counted", [False, True], ids=["plain", "memory counted"])
+def test_a_stack_that_grows_into_the_data_below_is_stopped(boot, counted):
+    machine = boot(asm(RECURSION))
+    machine.count_memory(counted)
+    with pytest.raises(EmulationError, match=r"\(deeper\+?\w*\), in layer 5: the stack overflows") as caught:
+        machine.receive()
+    below = int(str(caught.value).split("reaches ")[1].split()[0])
+    assert "its limit, 0x2003f000" in str(caught.value)
+    # 20 bytes a call, found in the next block or within 64.
+    assert below <= (20 if counted else 64 * 20)
+    assert "sp=0x2003e" in caught.value.hint
+
+
+def test_a_stack_that_stays_above_its_limit_is_left_alone(boot):
+    assert (
+        boot(asm("  .global crest_stack_limit\n  .set crest_stack_limit, 0x2003ff00\n  push {r0-r7}\n")).receive()
+        == b""
+    )
+
+
 def test_the_place_is_right(boot):
     machine = boot(c("int main(void) { REG(0x20000000) = REG(0x33333330); return 0; }"))
     with pytest.raises(

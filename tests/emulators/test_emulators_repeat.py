@@ -10,12 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from crest.backends.emulated import EmulatedBackend
+from crest.backends.emulated import EmulatedBackend, MachineTransport
+from crest.backends.session import open_session
 from crest.compiler.build import build_program, lower_graph
 from crest.compiler.importer import import_tflite
 from crest.compiler.toolchain import target_toolchain
 from crest.emulators.unicorn_engine import UnicornEngine
 from crest.targets import Cache, MemoryGeometry
+from crest.timing.model import load_core_timing
 from tests.emulators.firmware import TARGET, asm
 from tests.models_small import residual_model
 
@@ -53,11 +55,14 @@ def profile(elf):
     return found
 
 
-def network_profile():
-    program = build_program(
+def network():
+    return build_program(
         lower_graph(import_tflite(residual_model()), BOARD.core), BOARD, target_toolchain("zig", BOARD)
     )
-    return EmulatedBackend().run(program).profile
+
+
+def network_profile():
+    return EmulatedBackend().run(network()).profile
 
 
 def test_two_runs_of_a_network_are_equal_in_any_process():
@@ -74,6 +79,26 @@ def test_two_runs_of_a_network_are_equal_in_any_process():
         check=True,
     )
     assert elsewhere.stdout.strip() == here.model_dump_json()
+
+
+def test_the_inference_that_is_sampled_stands_for_all():
+    program = network()
+    machine = UnicornEngine().boot(program.elf, BOARD)
+    session = open_session(MachineTransport(machine), program)
+    machine.count_memory(True)
+    profiles = []
+    for pair in program.golden:
+        session.load(pair.inputs)
+        session.run()
+        profiles.append(machine.profile())
+    machine.close()
+    sampled = network_profile()
+    assert sampled == profiles[-1]
+    cycles = load_core_timing(BOARD.core).cycles
+    mean = sum(cycles(profile.total()) for profile in profiles) / len(profiles)
+    assert cycles(sampled.total()) == pytest.approx(mean, rel=0.01)
+    misses = [profile.total()["flash_load_misses"] for profile in profiles]
+    assert misses[-1] == pytest.approx(sum(misses) / len(misses), rel=0.01)
 
 
 @pytest.mark.slow

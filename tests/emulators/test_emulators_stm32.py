@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from pydantic import ValidationError
 
+from crest.emulators import devices
 from crest.emulators.devices import AccessFaultError, Registers, Uart
 from crest.emulators.stm32_usart import STM32_USARTS
 from crest.errors import EmulationError
@@ -207,6 +208,23 @@ def test_ready_flags_follow_their_enable_bits():
     assert registers.read(0x08, 4) == 0b0101
     registers.write(0x00, 4, 0)
     assert (registers.read(0x00, 4), registers.read(0x04, 4)) == (0, 0)
+
+
+def test_waiting_for_a_flag_that_nothing_sets_is_an_endless_loop(boot, monkeypatch):
+    monkeypatch.setattr(devices, "_REPEATS_MAX", 1000)
+    patient = boot(
+        c("""
+int main(void) {
+  for (int n = 0; n < 900; n++) if (REG(0x50000504)) break;
+  for (int n = 0; n < 2000; n++) if (REG(0x50000504) || REG(0x50000508)) break;
+  return 0;
+}
+""")
+    )
+    assert patient.receive() == b""
+    message = r"(main|Reset_Handler)[+\w]*\).*gpio: the register at offset 0x504 was read 1,000 times in a row.*endless loop"
+    with pytest.raises(EmulationError, match=message):
+        boot(c("int main(void) { while (!REG(0x50000504)) {} return 0; }")).receive()
 
 
 @pytest.mark.parametrize("follows", [{0: {32: 1}}, {0: {1: 32}}, {2: {0: 1}}, {0: {0: (1, 1)}}, {0: {0: (4, 32)}}])
