@@ -124,6 +124,11 @@ class Pricing:
         self._environment = self._environment_digest()
 
     @property
+    def runtime(self) -> str:
+        """What runs the model on the target, as measurements name it."""
+        return self._tflm.identity if self._tflm else OWN_RUNTIME
+
+    @property
     def toolchain(self) -> Toolchain:
         """The compiler that builds the programs."""
         return self._toolchain
@@ -208,7 +213,7 @@ class Pricing:
             "flags": [self._toolchain.flags, self._toolchain.link_flags],
             "issue_rules": issue_rules().model_dump(mode="json"),
             "lowering": self._lowering,
-            "runtime": self._tflm.identity if self._tflm else OWN_RUNTIME,
+            "runtime": self.runtime,
             "placement": self._placement_facts(),
             # One of the user's lies outside of our own sources.
             "board": _digest(path for folder in target.board_folders for path in folder.glob("*.[ch]")),

@@ -11,6 +11,7 @@ from crest.emulators import load_engine
 from crest.emulators.base import Machine
 from crest.emulators.profile import ExecutionProfile
 from crest.errors import EmulationError
+from crest.timing import load_cycle_model
 
 
 class MachineTransport:
@@ -37,7 +38,8 @@ class EmulatedBackend:
         Raises:
             EmulationError: counting accesses changed what was executed, or the firmware faulted.
         """
-        machine = self._engine.boot(program.elf, program.target)
+        model = load_cycle_model(program.target, program.layout.code)
+        machine = self._engine.boot(program.elf, program.target, model.cycles_so_far)
         try:
             session = open_session(MachineTransport(machine), program)
             checked = check_golden_outputs(session, program)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import Final, Protocol
 
 from crest.emulators.profile import ExecutionProfile
@@ -16,6 +17,10 @@ MARK_WINDOW_OPEN: Final = 0xFFFFFFFE
 MARK_WINDOW_CLOSE: Final = 0xFFFFFFFF
 MARK_OVERHEAD: Final = 0xFFFFFFFD
 LAYERS_MAX: Final = 4096
+
+
+CycleCount = Callable[[Mapping[str, int]], float]
+"""Cycles of the counts of a part of a latency window."""
 
 
 class Machine(Protocol):
@@ -65,8 +70,14 @@ class Engine(Protocol):
     name: str
     version: str
 
-    def boot(self, elf: bytes, target: Target) -> Machine:
+    def boot(self, elf: bytes, target: Target, cycles: CycleCount | None = None) -> Machine:
         """Load an ELF into the target's memories and reset the core; nothing runs yet.
+
+        Args:
+            elf: the firmware.
+            target: the board.
+            cycles: what the cycle counters of the core read in a latency window, from the counts since it opened; an
+                engine whose counters are its own does not ask.
 
         Raises:
             EmulationError: the ELF does not fit the target.

@@ -25,10 +25,16 @@ def counted_parts(
         EmulationError: no window has been completed; instructions that the target does not have, or accesses that are
             faults on silicon.
     """
-    parts = [fold_edges(hooks.edges(), block_at)]
-    if (accesses := hooks.accesses()) is not None:
+    if hooks.accesses() is not None:
         refuse_unaligned(hooks.unaligned(), code_at, image)
+    return window_parts(hooks, block_at)
+
+
+def window_parts(hooks: Hooks, block_at: BlockAt, bank: int | None = None) -> Sequence[Mapping[int, dict[str, int]]]:
+    """Counts of a window by row, by default of the last complete one, in parts that count different things."""
+    parts = [fold_edges(hooks.edges(bank), block_at)]
+    if (accesses := hooks.accesses(bank)) is not None:
         parts.append(name_accesses(accesses, hooks.region_names))
-    if (events := hooks.events()) is not None:
+    if (events := hooks.events(bank)) is not None:
         parts.append(name_events(events))
     return parts

@@ -35,7 +35,7 @@ class Host(Protocol):
         ...
 
     def ticks(self) -> int:
-        """The virtual clock: halfwords of code executed so far, a deterministic stand-in for cycles."""
+        """The virtual clock, in cycles: see ``clock.VirtualClock``."""
         ...
 
 

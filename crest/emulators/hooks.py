@@ -130,27 +130,48 @@ class Hooks:
                 )
             self._place(table, log2)
 
-    def edges(self) -> NDArray[np.void]:
-        """Table of the last complete window, dtype ``SLOT``; free slots have count 0."""
-        return self._slots(self.state.edges[self._complete_bank()])
+    @property
+    def complete_bank(self) -> int:
+        """Of the last complete window.
 
-    def accesses(self) -> NDArray[np.uint64] | None:
-        """Accesses of the last complete window by [row, region, (load, store, unaligned)]; None if not counted."""
-        bank = self._complete_bank()
+        Raises:
+            EmulationError: there is none.
+        """
+        if not self.state.windows:
+            raise EmulationError(
+                "no latency window has been completed", hint="run an inference between the marks that open and close it"
+            )
+        return int(self.state.bank) ^ 1
+
+    @property
+    def open_bank(self) -> int:
+        """Of the window that is being counted."""
+        return int(self.state.bank)
+
+    def edges(self, bank: int | None = None) -> NDArray[np.void]:
+        """Table of a window, by default of the last complete one, dtype ``SLOT``; free slots have count 0."""
+        return self._slots(self.state.edges[self._bank(bank)])
+
+    def accesses(self, bank: int | None = None) -> NDArray[np.uint64] | None:
+        """Accesses of a window by [row, region, (load, store, unaligned)]; None if not counted."""
+        bank = self._bank(bank)
         if not self.state.memory_counted[bank]:
             return None
         return self._memory[bank][: self.state.rows_used[bank]]
 
-    def events(self) -> NDArray[np.uint64] | None:
-        """Events of the last complete window by [row, ``EVENT_COUNTS``]; None if not counted."""
-        bank = self._complete_bank()
+    def events(self, bank: int | None = None) -> NDArray[np.uint64] | None:
+        """Events of a window by [row, ``EVENT_COUNTS``]; None if not counted."""
+        bank = self._bank(bank)
         if not self._has_events or not self.state.memory_counted[bank]:
             return None
         return self._events[bank][: self.state.rows_used[bank]]
 
     def unaligned(self) -> NDArray[np.void]:
         """Places of unaligned accesses in the last complete window, dtype ``SLOT``; free slots have count 0."""
-        return self._slots(self.state.unaligned[self._complete_bank()])
+        return self._slots(self.state.unaligned[self.complete_bank])
+
+    def _bank(self, bank: int | None) -> int:
+        return self.complete_bank if bank is None else bank
 
     def _slots(self, table: Table) -> NDArray[np.void]:
         return self._tables[ctypes.addressof(table)]
@@ -181,13 +202,6 @@ class Hooks:
             )
         ]
         system.enabled = 1
-
-    def _complete_bank(self) -> int:
-        if not self.state.windows:
-            raise EmulationError(
-                "no latency window has been completed", hint="run an inference between the marks that open and close it"
-            )
-        return int(self.state.bank) ^ 1
 
     def _attach(self, kind: int, function: Any) -> Any:
         handle = binding.uc_hook_h()

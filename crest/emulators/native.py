@@ -78,7 +78,7 @@ class HookState(ctypes.Structure):
         *_words("mark_address", "layers_max", "guard_blocks", "reason"),
         *_words("stack_limit", "stack_pointer"),
         *_words("bad_mark", "halfwords", "last_address", "spins", "counting", "row", "previous_address"),
-        *_words("previous_size", "accesses", "bank", "windows", "memory_enabled"),
+        *_words("previous_size", "accesses", "bank", "windows", "opened_at", "memory_enabled"),
         ("memory_counted", ctypes.c_uint64 * BANKS),
         ("rows_used", ctypes.c_uint64 * BANKS),
         ("edges", Table * BANKS),

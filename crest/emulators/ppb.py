@@ -34,7 +34,7 @@ _RESET: Final = {_AIRCR: 0xFA050000, _DWT_CTRL: 0x40000000}
 class PrivatePeripherals:
     """Storage with CPUID, a SysTick and a cycle counter that follow the machine's virtual clock; no interrupts.
 
-    The virtual clock makes delays end; it measures nothing. Cycles come from the timing model.
+    Within a latency window the clock reads modelled cycles, so that firmware can measure itself; see ``clock``.
     """
 
     def __init__(self, core: CoreName, host: Host) -> None:

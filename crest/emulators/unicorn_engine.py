@@ -8,9 +8,10 @@ from typing import Any, Final
 import unicorn
 from unicorn import arm_const
 
-from crest.emulators.base import LAYER_MARK_SYMBOL, STACK_LIMIT_SYMBOL
+from crest.emulators.base import LAYER_MARK_SYMBOL, STACK_LIMIT_SYMBOL, CycleCount
 from crest.emulators.blocks import Block
 from crest.emulators.bus import PAGE_BYTES, Bus
+from crest.emulators.clock import VirtualClock
 from crest.emulators.counted import counted_parts
 from crest.emulators.counts import build_profile
 from crest.emulators.devices import AccessFaultError
@@ -65,8 +66,13 @@ class UnicornEngine:
     def __init__(self, guard_blocks: int = GUARD_BLOCKS) -> None:
         self._guard_blocks = guard_blocks
 
-    def boot(self, elf: bytes, target: Target) -> UnicornMachine:
+    def boot(self, elf: bytes, target: Target, cycles: CycleCount | None = None) -> UnicornMachine:
         """Load an ELF into the target's memories and reset the core; nothing runs yet.
+
+        Args:
+            elf: the firmware.
+            target: the board.
+            cycles: what the cycle counters of the core read in a latency window, from the counts since it opened.
 
         Raises:
             EmulationError: the ELF does not fit the target, or Unicorn is not the one that the engine knows.
@@ -76,13 +82,13 @@ class UnicornEngine:
         check_unicorn()
         image = read_elf(elf, target)
         lint_elf(image, target)
-        return UnicornMachine(image, target, self._guard_blocks)
+        return UnicornMachine(image, target, self._guard_blocks, cycles)
 
 
 class UnicornMachine:
     """A board that is switched on; made by ``UnicornEngine.boot``. It is also the host of its own devices."""
 
-    def __init__(self, image: ElfImage, target: Target, guard_blocks: int) -> None:
+    def __init__(self, image: ElfImage, target: Target, guard_blocks: int, cycles: CycleCount | None = None) -> None:
         self._image = image
         self._target = target
         self._guard_blocks = guard_blocks
@@ -103,6 +109,7 @@ class UnicornMachine:
         ]
         mark, limit = map(image.symbols.get, (LAYER_MARK_SYMBOL, STACK_LIMIT_SYMBOL))
         self._hooks = Hooks(self._uc, target.regions, mark, target.memory_geometry, limit)
+        self._clock = VirtualClock(self._hooks, self._block_at, cycles)
         self._reset()
 
     def send(self, data: bytes) -> None:
@@ -188,8 +195,8 @@ class UnicornMachine:
             self._hooks.state.reason = REASON_UART
 
     def ticks(self) -> int:
-        """Halfwords of code executed so far."""
-        return int(self._hooks.state.halfwords)
+        """Cycles as the core's own counters read them."""
+        return self._clock.now()
 
     def _check_ram(self, address: int, size_bytes: int) -> None:
         inside = any(

@@ -30,10 +30,8 @@ class StudyFinisher:
         program = pricing.build(graph)
         execution = pricing.run(program)
         keep_execution(self._run_folder, execution)
-        files = {
-            "tflite": (folder / "model.tflite").as_posix(),
-            "elf": (folder / "firmware.elf").as_posix(),
-        }
+        (self._run_folder / folder).mkdir(parents=True, exist_ok=True)
+        files = {"tflite": (folder / "model.tflite").as_posix(), "elf": (folder / "firmware.elf").as_posix()}
         if program.sources is not None:
             files["c_project"] = (folder / "c").as_posix()
             write_c_project(program, pricing.toolchain, self._run_folder / folder / "c")

@@ -89,11 +89,12 @@ class Setup:
         )
 
     def _versions(self) -> dict[str, str]:
-        conditions = self.conditions(self.study.quantization[0])
+        pricing = self.pricing(self.study.quantization[0])
         found = {
             "python": platform.python_version(),
             "backend": self.backend.identity,
-            "toolchain": Pricing(conditions, self.backend, self.build_options).toolchain.identity,
+            "toolchain": pricing.toolchain.identity,
+            "runtime": pricing.runtime,
             "timing_model": load_cycle_model(self.target).identity,
             "energy_model": self.power.model,
         }

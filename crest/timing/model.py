@@ -108,6 +108,10 @@ class CycleModel:
         memory = self._memory_for(profile)
         return [self._cycles(layer.counts, memory) for layer in profile.layers]
 
+    def cycles_so_far(self, counts: Mapping[str, int]) -> float:
+        """Cycles of a part of a window, for the counters of a core that is being emulated."""
+        return self._cycles(counts, self._memory_of(counts))
+
     def total_cycles(self, profile: ExecutionProfile) -> Estimate:
         """Cycles of the whole latency window, with the interval of the absolute figure.
 
@@ -153,7 +157,10 @@ class CycleModel:
 
     def _memory_for(self, profile: ExecutionProfile) -> MemoryTiming | None:
         """The model of the memories, where it holds."""
-        memory, counts = self._memory, profile.total()
+        return self._memory_of(profile.total())
+
+    def _memory_of(self, counts: Mapping[str, int]) -> MemoryTiming | None:
+        memory = self._memory
         return None if memory is None or memory.lacking(counts) or memory.outside(counts) else memory
 
     def _cycles(self, counts: Mapping[str, int], memory: MemoryTiming | None) -> float:

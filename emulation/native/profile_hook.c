@@ -58,6 +58,7 @@ typedef struct {
     uint64_t accesses;               /* of the block at hand, so far */
     uint64_t bank;                   /* the bank being filled; the other holds the last complete window */
     uint64_t windows;                /* complete windows so far */
+    uint64_t opened_at;              /* the virtual clock when the last window opened */
     uint64_t memory_enabled;         /* crest_memory is hooked */
     uint64_t memory_counted[BANKS];  /* it was when the window opened */
     uint64_t rows_used[BANKS];
@@ -150,6 +151,7 @@ static void open_window(state_t *s) {
     memory_reset(&s->system);
     s->rows_used[bank] = 1;
     s->memory_counted[bank] = s->memory_enabled;
+    s->opened_at = s->halfwords;
     s->row = 0;
     s->previous_address = 0;
     s->previous_size = 0;

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -185,6 +186,17 @@ def test_a_kernel_that_is_not_found_by_its_definition_is_found_among_all(gcc, tr
     assert EmulatedBackend().run(build(gcc(), tree=tree)).golden_pairs_checked == 4
 
 
+def test_a_kernel_that_needs_another_is_linked_with_all(gcc, tree):
+    kernels = tree / MICRO / "kernels"
+    (kernels / "add.cc").write_text("int in_another_file() { return 1; }\n")
+    edit(kernels / "reshape.cc", "namespace tflite {\nTFLM", "int in_another_file();\nnamespace tflite {\nTFLM")
+    edit(kernels / "reshape.cc", "std::memcpy(", "if (in_another_file()) std::memcpy(")
+    assert EmulatedBackend().run(build(gcc(), tree=tree)).golden_pairs_checked == 4
+    edit(kernels / "add.cc", "in_another_file", "not_here")
+    with pytest.raises(ToolchainError, match="undefined reference to `in_another_file"):
+        build(gcc(), tree=tree)
+
+
 def test_what_crest_adds_compiles_without_warnings(gcc, tmp_path):
     tflm = read_tree(TREE)
     emit_model(import_tflite(network(), "small"), tflm, bytes(8)).write(tmp_path)
@@ -217,6 +229,19 @@ def test_prices_tell_runtimes_and_trees_apart(gcc, tree):
     assert (measurement.runtime, measurement.lowering) == (read_tree(TREE).identity, "plain")
     assert roads[0].price(ours).runtime == "crest"
     assert measurement.cycles.value > roads[0].price(ours).cycles.value
+
+
+def test_a_member_of_a_front_has_no_c_project(gcc, tmp_path, monkeypatch):
+    finish = pytest.importorskip("crest.search.finish", reason="searching needs the search extra")
+    monkeypatch.setattr(finish, "evaluate", lambda *_: {})
+    conditions = Conditions(TARGET, Continuous(), Reserve(), max(TARGET.clock_mhz))
+    road = Pricing(conditions, EmulatedBackend(), BuildOptions(CompilerChoice("gcc"), tflm_tree=str(TREE)))
+    (tmp_path / "trained.tflite").write_bytes(network())
+    record = SimpleNamespace(number=7, model="trained.tflite", quantization="int8")
+    finished = finish.StudyFinisher(SimpleNamespace(pricing=lambda _: road), tmp_path).finish(record)
+    assert set(finished.files) == {"tflite", "elf"}
+    assert (tmp_path / finished.files["tflite"]).read_bytes() == network()
+    assert finished.measurement.runtime == road.runtime == read_tree(TREE).identity
 
 
 def test_flags_of_the_user_reach_the_tree(gcc):

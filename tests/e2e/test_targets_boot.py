@@ -45,12 +45,13 @@ def test_a_model_boots_answers_and_computes(name, toolchain):
 
 
 @pytest.mark.parametrize("name", [name for name in target_names() if load_target(name).auto_placement.code])
-def test_code_and_data_run_in_tightly_coupled_memories(name):
+def test_parts_run_in_the_memories_that_the_target_prefers(name):
     target = load_target(name)
     program = build(target, "zig", residual_model(), uniform("auto"))
-    assert {target.region(region).kind for region in program.layout.weights.values()} == {"dtcm"}
-    kinds = [target.region(region).kind for region in (program.layout.code, program.layout.arena)]
-    assert kinds == ["itcm", "dtcm"]
+    preferred, layout = target.auto_placement, program.layout
+    assert layout.code in preferred.code
+    assert layout.weights and set(layout.weights.values()) <= set(preferred.weights)
+    assert layout.arena in (preferred.arena or (target.data_region,))
     assert EmulatedBackend().run(program).golden_pairs_checked == len(program.golden)
 
 

@@ -12,8 +12,8 @@ def boot():
     """Boot an ELF; every machine is closed at the end of the test."""
     machines = []
 
-    def make(elf, target=TARGET, **options):
-        machine = UnicornEngine(**options).boot(elf, target)
+    def make(elf, target=TARGET, cycles=None, **options):
+        machine = UnicornEngine(**options).boot(elf, target, cycles)
         machines.append(machine)
         return machine
 

@@ -222,7 +222,7 @@ int main(void) {
 """)
     )
     assert patient.receive() == b""
-    message = r"(main|Reset_Handler)[+\w]*\).*gpio: the register at offset 0x504 was read 1,000 times in a row.*endless loop"
+    message = r"(main|Reset_Handler)[+\w]*\).*gpio: the register at offset 0x504 was read 1,000 times.*endless loop"
     with pytest.raises(EmulationError, match=message):
         boot(c("int main(void) { while (!REG(0x50000504)) {} return 0; }")).receive()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -26,22 +26,19 @@ from crest.compiler.build import (
 from crest.compiler.graph import Graph
 from crest.compiler.layout import Layout, fixed_layout
 from crest.compiler.linker import linker_script
-from crest.compiler.memory_report import code_bytes, report_memory
+from crest.compiler.memory_report import report_memory
 from crest.compiler.program import Program
-from crest.compiler.tflm.emit import emit_model, kinds_of, write_arena
+from crest.compiler.tflm.arena import fit_arena
+from crest.compiler.tflm.emit import ModelSources, emit_model, kinds_of, write_arena
 from crest.compiler.tflm.library import INTERPRETED, LIBRARIES, compile_glue, compile_tree, require_cxx
-from crest.compiler.tflm.probe import STACK_LIMIT, STACK_TOP, Report, Stage, probe, symbol_address
+from crest.compiler.tflm.probe import Report
 from crest.compiler.tflm.tree import TflmTree, read_tree, tree_folder
 from crest.compiler.toolchain import Toolchain
-from crest.errors import CapacityError, EmulationError, ModelError, StudyError
+from crest.errors import ModelError, StudyError, ToolchainError
 from crest.placement import AS_TARGET, Placement
 from crest.targets import Target
 
-# Kept free while the interpreter is asked how much arena it needs.
-_PROBE_STACK_BYTES: Final = 8192
-_ALIGNMENT_BYTES: Final = 16
-# Planning the arena may take more than what is in use afterwards; how often a larger one is tried.
-_GROWTHS: Final = 12
+_UNDEFINED: Final = "undefined reference"
 _EXACT_KINDS: Final = ("QUANTIZE", "DEQUANTIZE")
 
 
@@ -74,23 +71,31 @@ class TflmRuntime:
         _refuse_floating_point(graph)
         check_room("flash", len(graph.tflite), self.target.flash_available_bytes, self.target.name, "the .tflite has")
         model_id = hashlib.sha256(self.identity.encode() + content_hash(graph).digest()).digest()[:8]
-        sources = emit_model(graph, self.tree, model_id)
         # Its kernels say what the outputs must be, and its lifetimes how much arena no plan can do without.
         reference = lower_graph(graph, self.target.core, passes="plain")
         bound = reference.arena.lower_bound_bytes
-        check_room("RAM", bound, self.target.ram_available_bytes, self.target.name, "the activations alone need")
-        kernels = self.tree.kernels_of(kinds_of(graph))
+        room = self.target.available_bytes(self.layout.arena)
+        check_room("RAM", bound, room, self.target.name, "the activations alone need")
+        elf, report = self._build_elf(graph, emit_model(graph, self.tree, model_id))
+        return self._program(reference, model_id, elf, report, seed)
+
+    def _build_elf(self, graph: Graph, sources: ModelSources) -> tuple[bytes, Report]:
         with tempfile.TemporaryDirectory(prefix="crest-tflm-") as scratch:
             folder = Path(scratch)
             written = sources.write(folder)
-            objects = [
-                *compile_tree(self.tree, self.toolchain, kernels),
-                *compile_glue(self.tree, self.toolchain, folder),
-            ]
-            objects += harness_objects(self.target, self.toolchain, (INTERPRETED,))
-            link = partial(self._link, folder, objects, written)
-            elf, report = _fit_arena(graph, self.target, self.layout, link)
-        return self._program(reference, model_id, elf, report, seed)
+            glue = compile_glue(self.tree, self.toolchain, folder)
+            glue += harness_objects(self.target, self.toolchain, (INTERPRETED,))
+            needed, every = self.tree.kernels_of(kinds_of(graph)), self.tree.kernels
+            while True:
+                objects = [*compile_tree(self.tree, self.toolchain, needed), *glue]
+                link = partial(self._link, folder, objects, written)
+                try:
+                    return fit_arena(graph, self.target, self.layout, link)
+                except ToolchainError as exc:
+                    # A kernel may need another in a way that names do not tell.
+                    if needed == every or _UNDEFINED not in exc.message:
+                        raise
+                    needed = every
 
     def _link(self, folder: Path, objects: Sequence[Path], sources: Sequence[Path], arena_bytes: int) -> bytes:
         script = folder / "target.ld"
@@ -165,59 +170,3 @@ def _refuse_floating_point(graph: Graph) -> None:
                 "models, whose outputs can be checked bit by bit",
                 hint="quantize the model, or use `runtime: crest`",
             )
-
-
-def _fit_arena(graph: Graph, target: Target, layout: Layout, link: Callable[[int], bytes]) -> tuple[bytes, Report]:
-    """Firmware whose arena is as large as the interpreter needs it, and what it reports.
-
-    Raises:
-        ModelError: a kernel refuses an operator.
-        CapacityError: the memory that is left does not do.
-    """
-    most = _largest_arena(ELFFile(io.BytesIO(link(_ALIGNMENT_BYTES))), target, layout)
-    report = probe(link(most), target)
-    if report.stage is not Stage.READY:
-        raise _refusal(graph, target, report, most)
-    size = _align(report.arena_used_bytes)
-    for attempt in range(_GROWTHS):
-        elf = link(min(size, most))
-        report = probe(elf, target)
-        if report.stage is Stage.READY:
-            return elf, report
-        size += _ALIGNMENT_BYTES << attempt
-    raise _refusal(graph, target, report, size)
-
-
-def _largest_arena(empty: ELFFile, target: Target, layout: Layout) -> int:
-    """Bytes that the arena may have, from firmware that has next to none."""
-    if layout.arena == target.data_region:
-        free, kept = symbol_address(empty, STACK_TOP) - symbol_address(empty, STACK_LIMIT), _PROBE_STACK_BYTES
-    else:
-        free = target.available_bytes(layout.arena)
-        kept = code_bytes(empty) if layout.code == layout.arena else 0
-    words = "beside everything else, TFLite Micro's stack and arena need"
-    check_room("RAM", kept + _ALIGNMENT_BYTES, free, target.name, words)
-    return (free - kept) // _ALIGNMENT_BYTES * _ALIGNMENT_BYTES
-
-
-def _align(size: int) -> int:
-    return -(-size // _ALIGNMENT_BYTES) * _ALIGNMENT_BYTES
-
-
-def _refusal(
-    graph: Graph, target: Target, report: Report, arena_bytes: int
-) -> ModelError | CapacityError | EmulationError:
-    """Why the interpreter did not come to its end."""
-    if report.stage is not Stage.REFUSED:
-        return EmulationError(f"{graph.name}: TFLite Micro stops at {report.stage.name.lower()}: {report.failure}")
-    if report.refused is not None:
-        kind = graph.operators[report.refused].kind
-        return ModelError(
-            f"{graph.name}: operator {report.refused} ({kind}): refused by TFLite Micro's kernel, or "
-            f"{arena_bytes} bytes of arena are too few",
-            hint="its types and options may not be among those that this version of TFLite Micro supports",
-        )
-    return CapacityError(
-        f"does not fit the RAM of {target.name}: TFLite Micro needs more than {arena_bytes} bytes of arena",
-        hint="a smaller model, or a larger board",
-    )

@@ -6,6 +6,7 @@ import weakref
 from pathlib import Path
 from typing import Final
 
+from crest.emulators.base import CycleCount
 from crest.emulators.elf import read_elf
 from crest.emulators.isa import lint_elf, lint_fpu
 from crest.emulators.renode.machine import DEFAULT_DEADLINES, Deadlines, RenodeMachine
@@ -46,7 +47,7 @@ class RenodeEngine:
         self.version = f"{self._program.version} {mode}"
         self._finalizer = weakref.finalize(self, _close_all, self._idle)
 
-    def boot(self, elf: bytes, target: Target) -> RenodeMachine:
+    def boot(self, elf: bytes, target: Target, _cycles: CycleCount | None = None) -> RenodeMachine:
         """Load an ELF into the target's memories and reset the core; nothing runs yet.
 
         Raises:
