@@ -12,7 +12,7 @@ from crest.emulators.base import LAYER_MARK_SYMBOL
 from crest.emulators.elf import ElfImage
 from crest.emulators.profile import ExecutionProfile
 from crest.emulators.renode.counting import Counting
-from crest.emulators.renode.failure import describe_fault, fault_handlers, logged_failure, stopped
+from crest.emulators.renode.failure import describe_fault, fault_handlers, logged_failure, read_number, stopped
 from crest.emulators.renode.marks import Marks, fault_hook, mark_hook, wait_hook
 from crest.emulators.renode.platform import READY, Platform, script_path
 from crest.emulators.renode.process import RenodeProcess
@@ -308,11 +308,7 @@ class RenodeMachine:
         return self._process.monitor.execute(command, self._deadlines.command_s)
 
     def _number(self, command: str) -> int:
-        said = self._execute(command)
-        try:
-            return int(said.strip(), 0)
-        except ValueError:
-            raise EmulationError(f"Renode answers `{command}` with {said[:100]!r}, a number was expected") from None
+        return read_number(self._execute, command)
 
     def _executed(self) -> int:
         return self._number("cpu ExecutedInstructions")
