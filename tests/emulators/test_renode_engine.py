@@ -231,8 +231,10 @@ def test_a_renode_that_breaks_is_a_typed_error(engine, fault, message):
     ],
 )
 def test_deadlines_end_a_renode_that_hangs(engine, fault, message):
+    made = engine(Deadlines(start_s=1.0, command_s=1.0), **fault)
     with pytest.raises(EmulationError, match=message):
-        engine(Deadlines(start_s=1.0, command_s=1.0), **fault).boot(c(ECHO), TARGET).receive()
+        made.boot(c(ECHO), TARGET).receive()
+    assert made._idle == []
 
 
 def test_slow_answers_are_waited_for(engine):

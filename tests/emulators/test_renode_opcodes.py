@@ -56,7 +56,7 @@ def test_narrow_instructions_are_all_known():
 def test_wide_instructions_are_among_the_classes_of_their_pattern(core):
     counters = opcode_counters(NOTHING, core)
     known = 0
-    for _ in range(60_000):
+    for _ in range(30_000):
         half = GENERATOR.randrange(0xE800, 0x10000)
         code = half.to_bytes(2, "little") + GENERATOR.randrange(1 << 16).to_bytes(2, "little")
         kind = decoded(code)
@@ -66,7 +66,7 @@ def test_wide_instructions_are_among_the_classes_of_their_pattern(core):
         if kind is not None and found:
             known += 1
             assert kind in found, f"{code.hex()} is {kind}, the pattern says {sorted(found)}"
-    assert known > 200
+    assert known > 100
 
 
 def test_the_code_of_the_program_decides_what_a_pattern_leaves_open():

@@ -21,10 +21,23 @@ _NOWHERE: Final = re.compile(
     rb"(?:\[cpu: 0x([0-9A-Fa-f]+)\] )?(Read|Write)(\w+) (?:from|to) non existing peripheral at 0x([0-9A-Fa-f]+)"
 )
 _CPU_ERROR: Final = re.compile(rb"\[ERROR\] (?:cpu|sysbus)\S*: (.+)")
-_HANDLERS: Final = {3: "HardFault", 4: "MemManage", 5: "BusFault", 6: "UsageFault"}
+_HANDLERS: Final = range(3, 7)  # HardFault, MemManage, BusFault, UsageFault
 _REGISTERS: Final = (*(f"r{number}" for number in range(13)), "sp", "lr", "pc")
 _STACKED_PC: Final = 24
 _WIDTH_BYTES: Final = {b"Byte": 1, b"Word": 2, b"DoubleWord": 4, b"QuadWord": 8}
+
+
+def read_number(execute: Execute, command: str) -> int:
+    """The number that a command prints.
+
+    Raises:
+        EmulationError: it prints something else.
+    """
+    said = execute(command)
+    try:
+        return int(said.strip(), 0)
+    except ValueError:
+        raise EmulationError(f"Renode answers `{command}` with {said[:100]!r}, a number was expected") from None
 
 
 def fault_handlers(image: ElfImage) -> list[int]:
@@ -33,7 +46,7 @@ def fault_handlers(image: ElfImage) -> list[int]:
     if table is None:
         return []
     begin = image.vectors - table.address
-    words = [word for (word,) in struct.iter_unpack("<I", table.data[begin : begin + 4 * (max(_HANDLERS) + 1)])]
+    words = [word for (word,) in struct.iter_unpack("<I", table.data[begin : begin + 4 * _HANDLERS.stop])]
     functions = {address for address, _ in image.functions}
     named = (words[number] for number in _HANDLERS if number < len(words))
     reset = words[1] & ~1 if len(words) > 1 else 0
@@ -54,15 +67,11 @@ def logged_failure(log: bytes) -> str | None:
 
 def stopped(text: str, pc: int, execute: Execute, image: ElfImage, place: str) -> EmulationError:
     """The error for ``text`` of a machine that stands at ``pc``."""
-    registers = {}
-    for number, name in enumerate(_REGISTERS):
-        said = execute(f"cpu GetRegister {number}").strip()
-        registers[name] = int(said, 16) if re.fullmatch(r"0x[0-9A-Fa-f]+", said) else 0
+    registers = {name: read_number(execute, f"cpu GetRegister {number}") for number, name in enumerate(_REGISTERS)}
     return stop_error(text, pc, image, place, registers)
 
 
 def describe_fault(stack: int, execute: Execute, image: ElfImage, place: str) -> EmulationError:
     """The error for a machine that stands at the entry of a fault handler: where it came from is on the stack."""
-    said = execute(f"sysbus ReadDoubleWord {stack + _STACKED_PC:#x}").strip()
-    pc = int(said, 16) if re.fullmatch(r"0x[0-9A-Fa-f]+", said) else 0
+    pc = read_number(execute, f"sysbus ReadDoubleWord {stack + _STACKED_PC:#x}")
     return stopped("a fault exception: an instruction or an access that the core cannot do", pc, execute, image, place)

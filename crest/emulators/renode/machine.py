@@ -12,7 +12,7 @@ from crest.emulators.base import LAYER_MARK_SYMBOL
 from crest.emulators.elf import ElfImage
 from crest.emulators.profile import ExecutionProfile
 from crest.emulators.renode.counting import Counting
-from crest.emulators.renode.failure import describe_fault, fault_handlers, logged_failure, stopped
+from crest.emulators.renode.failure import describe_fault, fault_handlers, logged_failure, read_number, stopped
 from crest.emulators.renode.marks import Marks, fault_hook, mark_hook, wait_hook
 from crest.emulators.renode.platform import READY, Platform, script_path
 from crest.emulators.renode.process import RenodeProcess
@@ -206,7 +206,8 @@ class RenodeMachine:
         while True:
             waits = self._marks.waits
             self._execute("start")
-            if not self._await_stop():
+            stopped_itself = self._await_stop()
+            if not stopped_itself:
                 self._execute("pause")
             self._check()
             if sent := self._transmitted():
@@ -215,7 +216,9 @@ class RenodeMachine:
             looked = self._marks.waits > waits
             idle = looked and self._idle()
             looks = looks + 1 if idle else 0
-            if now == last or looks >= self._platform.receive_poll.reads:  # nothing is executed: WFI
+            # A core that executes nothing sleeps; a late request to pause may have stopped one that would.
+            asleep = now == last and not stopped_itself
+            if asleep or looks >= self._platform.receive_poll.reads:
                 self._waiting = True
                 return b""
             self._watch(idle or not looked)  # one that looks though there is something reads what was sent
@@ -305,11 +308,7 @@ class RenodeMachine:
         return self._process.monitor.execute(command, self._deadlines.command_s)
 
     def _number(self, command: str) -> int:
-        said = self._execute(command)
-        try:
-            return int(said.strip(), 0)
-        except ValueError:
-            raise EmulationError(f"Renode answers `{command}` with {said[:100]!r}, a number was expected") from None
+        return read_number(self._execute, command)
 
     def _executed(self) -> int:
         return self._number("cpu ExecutedInstructions")

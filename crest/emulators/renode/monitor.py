@@ -37,12 +37,16 @@ class Monitor:
         epitaph: says why the process has ended; None while it runs.
         deadline_s: how long the port and the first prompt may take.
 
+    Attributes:
+        broken: an answer did not come, so that the next one may be that of another command.
+
     Raises:
         EmulationError: nobody answers in time, or the process ends.
     """
 
     def __init__(self, port: int, epitaph: Callable[[], str | None], deadline_s: float) -> None:
         self._epitaph = epitaph
+        self.broken = False
         end = time.monotonic() + deadline_s
         self._socket = self._connect(port, end, deadline_s)
         self._read_answer("its start", end, deadline_s)
@@ -103,6 +107,7 @@ class Monitor:
             if data and (prompt := _PROMPT.search(text := _plain(received))):
                 return text[: prompt.start()]
             if time.monotonic() > end or len(received) > _ANSWER_LIMIT:
+                self.broken = True
                 tail = _plain(received)[-200:]
                 raise EmulationError(
                     f"Renode did not finish `{command}` within {deadline_s:g} s; it said: {tail!r}",
@@ -110,6 +115,7 @@ class Monitor:
                 )
 
     def _ended(self, command: str) -> EmulationError:
+        self.broken = True
         for _ in range(10):  # the socket closes a little before the process is gone
             if (why := self._epitaph()) is not None:
                 break

@@ -45,8 +45,8 @@ class RenodeProcess:
 
     @property
     def usable(self) -> bool:
-        """Whether it still runs, and belongs to this process and not to the one that forked it."""
-        return self._owner == os.getpid() and self.epitaph() is None
+        """Whether it still runs and answers, and belongs to this process and not to the one that forked it."""
+        return self._owner == os.getpid() and self.epitaph() is None and not self.monitor.broken
 
     def log(self, offset: int = 0) -> bytes:
         """What Renode has printed since ``offset`` bytes."""

@@ -32,12 +32,12 @@ FOR_THE_FAKE = {
 
 def cases(*kinds: str):
     """(engine, case) of some kinds."""
-    chosen = [case for case in CASES if case.kind in kinds]
-    for engine in ("unicorn", "fake", "renode"):
-        for case in chosen:
-            if engine != "fake" or str(case) in FOR_THE_FAKE:
-                marks = [pytest.mark.renode] if engine == "renode" else []
-                yield pytest.param(engine, case, id=f"{engine}-{case}", marks=marks)
+    return [
+        pytest.param(engine, case, id=f"{engine}-{case}", marks=[pytest.mark.renode] if engine == "renode" else [])
+        for engine in ("unicorn", "fake", "renode")
+        for case in CASES
+        if case.kind in kinds and (engine != "fake" or str(case) in FOR_THE_FAKE)
+    ]
 
 
 @functools.cache
