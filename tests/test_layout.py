@@ -16,7 +16,7 @@ FLOORS = [
     {"workloads", "targets", "placement", "schedule", "measurement", "intervals", "pareto"},
     {"emulators", "energy", "compiler", "models", "study", "ledger"},
     {"timing", "report"},
-    {"backends"},
+    {"backends", "profiling"},
     {"pricing", "bringup"},
     {"search"},
     {"cli", "__main__"},

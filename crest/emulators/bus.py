@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -25,7 +25,9 @@ MODELS: Final[dict[str, Callable[[str, Peripheral, Host], Device]]] = {
 
 
 @dataclass(frozen=True)
-class _Slot:
+class Slot:
+    """A device between two addresses."""
+
     name: str
     begin: int
     end: int
@@ -35,17 +37,22 @@ class _Slot:
 class Bus:
     """Dispatches accesses to devices. A peripheral of the target file wins over the private peripheral bus.
 
+    Args:
+        target: its peripherals are looked up in ``MODELS``.
+        host: the machine.
+        stubs: devices that win over those of the target; the first of several wins.
+
     Raises:
         AssetError: an unknown register model, or a UART that is none.
     """
 
-    def __init__(self, target: Target, host: Host) -> None:
+    def __init__(self, target: Target, host: Host, stubs: Sequence[Slot] = ()) -> None:
         slots = [
-            _Slot(name, p.base, p.base + p.size_bytes, _model(target, name, p)(name, p, host))
+            Slot(name, p.base, p.base + p.size_bytes, _model(target, name, p)(name, p, host))
             for name, p in target.peripherals.items()
         ]
-        self._own = slots
-        self._ppb = _Slot("ppb", PPB_BASE, PPB_BASE + PPB_SIZE_BYTES, PrivatePeripherals(target.core, host))
+        self._own = [*stubs, *slots]
+        self._ppb = Slot("ppb", PPB_BASE, PPB_BASE + PPB_SIZE_BYTES, PrivatePeripherals(target.core, host))
         self.uart = self._find_uart(target)
 
     def pages(self) -> Iterator[tuple[int, int]]:
@@ -71,7 +78,7 @@ class Bus:
         slot = self._at(address, size, "write")
         slot.device.write(address - slot.begin, size, value)
 
-    def _at(self, address: int, size: int, verb: str) -> _Slot:
+    def _at(self, address: int, size: int, verb: str) -> Slot:
         for slot in (*self._own, self._ppb):
             if slot.begin <= address and address + size <= slot.end:
                 return slot
@@ -81,7 +88,7 @@ class Bus:
         )
 
     def _find_uart(self, target: Target) -> Uart:
-        device = next(slot.device for slot in self._own if slot.name == target.uart)
+        device = next(slot.device for slot in reversed(self._own) if slot.name == target.uart)
         if not isinstance(device, Uart):
             raise AssetError(
                 f"target {target.name}: {target.uart!r} of model {target.peripherals[target.uart].model!r} is no UART"

@@ -42,7 +42,7 @@ def fold_edges(table: NDArray[np.void], block_at: BlockAt) -> dict[int, dict[str
         # What is known of the way here: the block before, unless the window opened here; and no branch if they touch.
         before = block_at(source, source_size) if source_size else None
         adjacent = before if source + source_size == address else None
-        for name in _edge_counts(before, adjacent, block, address):
+        for name in edge_counts(before, adjacent, block, address):
             total[COLUMN[name]] += count
         if isinstance(block, DualIssueBlock):
             behind = before if isinstance(before, DualIssueBlock) else None
@@ -53,8 +53,8 @@ def fold_edges(table: NDArray[np.void], block_at: BlockAt) -> dict[int, dict[str
     return {row: _named(total) for row, total in sums.items()}
 
 
-def _edge_counts(before: Block | None, adjacent: Block | None, block: Block, address: int) -> Iterator[str]:
-    """Names of what an edge counts once each time it is passed."""
+def edge_counts(before: Block | None, adjacent: Block | None, block: Block, address: int) -> Iterator[str]:
+    """Names of what an edge counts once each time it is passed; ``adjacent``: ``before``, where the two touch."""
     if before is not None and adjacent is None:
         yield "branch_taken"
         if address & 3:

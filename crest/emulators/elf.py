@@ -17,7 +17,8 @@ from crest.targets import Target
 
 _SYMBOL: Final = struct.Struct("<IIIBBH")
 _TYPE_FUNCTION: Final = 2
-_VECTOR_SECTION: Final = ".vectors"
+# By what CREST, the ST and NXP start-up files and cortex-m-rt call it.
+_VECTOR_SECTIONS: Final = (".vectors", ".isr_vector", ".interrupts", ".vector_table")
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,7 @@ class ElfImage:
         functions: (address, name) sorted by address.
         symbols: address by name, the Thumb bit cleared for functions.
         code: Thumb code by mapping symbols; empty when the ELF is stripped.
-        vectors: load address of section ``.vectors``, else the lowest load address.
+        vectors: load address of the section of vectors, known by its usual names, else the lowest load address.
     """
 
     segments: tuple[Segment, ...]
@@ -106,7 +107,8 @@ def _parse(elf: bytes) -> ElfImage:
             if is_function:
                 functions.append((value & ~1, name))
                 extents.append((value & ~1, (value & ~1) + size))
-    vector_section = file.get_section_by_name(_VECTOR_SECTION)
+    named = (file.get_section_by_name(name) for name in _VECTOR_SECTIONS)
+    vector_section = next((section for section in named if section is not None), None)
     return ElfImage(
         segments=segments,
         functions=tuple(sorted(functions)),

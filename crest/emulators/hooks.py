@@ -60,9 +60,9 @@ class Hooks:
         self._memory = [np.zeros((LAYERS_MAX + 1, REGIONS_MAX + 1, KINDS), np.uint64) for _ in range(BANKS)]
         self._region_names = (*(region.name for region in regions), "peripheral")
         self.state = HookState(
-            reg_read=_address(binding.uclib.uc_reg_read),
-            reg_write=_address(binding.uclib.uc_reg_write),
-            emu_stop=_address(binding.uclib.uc_emu_stop),
+            reg_read=address_of(binding.uclib.uc_reg_read),
+            reg_write=address_of(binding.uclib.uc_reg_write),
+            emu_stop=address_of(binding.uclib.uc_emu_stop),
             register_r0=UC_ARM_REG_R0,
             register_epsr=UC_ARM_REG_EPSR,
             register_sp=UC_ARM_REG_SP,
@@ -83,7 +83,7 @@ class Hooks:
         self._has_events = geometry is not None
         if geometry is not None:
             self._set_geometry(geometry, regions)
-        self.block_hook = self._attach(UC_HOOK_BLOCK, self._library.crest_block)
+        self.block_hook = attach_native(uc, UC_HOOK_BLOCK, self._library.crest_block, self.state)
 
     @property
     def region_names(self) -> tuple[str, ...]:
@@ -96,10 +96,11 @@ class Hooks:
             return
         self.state.memory_enabled = enabled
         if enabled:
-            self._memory_hook = self._attach(UC_HOOK_MEM_READ | UC_HOOK_MEM_WRITE, self._library.crest_memory)
+            kinds = UC_HOOK_MEM_READ | UC_HOOK_MEM_WRITE
+            self._memory_hook = attach_native(self._uc, kinds, self._library.crest_memory, self.state)
         else:
             self.state.memory_counted[self.state.bank] = 0
-            self._check(binding.uclib.uc_hook_del(self._uc._uch, self._memory_hook), "uc_hook_del")
+            _check(binding.uclib.uc_hook_del(self._uc._uch, self._memory_hook), "uc_hook_del")
             self._memory_hook = None
             # Unicorn takes deleted hooks off its lists when a run begins; an empty one does.
             pc = self._uc.reg_read(UC_ARM_REG_PC)
@@ -203,27 +204,30 @@ class Hooks:
         ]
         system.enabled = 1
 
-    def _attach(self, kind: int, function: Any) -> Any:
-        handle = binding.uc_hook_h()
-        status = binding.uclib.uc_hook_add(
-            self._uc._uch,
-            ctypes.byref(handle),
-            kind,
-            ctypes.cast(function, ctypes.c_void_p),
-            ctypes.c_void_p(ctypes.addressof(self.state)),
-            ctypes.c_uint64(1),
-            ctypes.c_uint64(0),
-        )
-        self._check(status, "uc_hook_add")
-        return handle
 
-    @staticmethod
-    def _check(status: int, call: str) -> None:
-        if status:
-            raise EmulationError(f"unicorn: {call} failed with error {status}")
+def attach_native(uc: Any, kind: int, function: Any, state: ctypes.Structure) -> Any:
+    """Have Unicorn call a C function with ``state``, which must live as long as the hook; returns its handle."""
+    handle = binding.uc_hook_h()
+    status = binding.uclib.uc_hook_add(
+        uc._uch,
+        ctypes.byref(handle),
+        kind,
+        ctypes.cast(function, ctypes.c_void_p),
+        ctypes.c_void_p(ctypes.addressof(state)),
+        ctypes.c_uint64(1),
+        ctypes.c_uint64(0),
+    )
+    _check(status, "uc_hook_add")
+    return handle
 
 
-def _address(function: Any) -> int:
+def _check(status: int, call: str) -> None:
+    if status:
+        raise EmulationError(f"unicorn: {call} failed with error {status}")
+
+
+def address_of(function: Any) -> int:
+    """Address of a C function."""
     return ctypes.cast(function, ctypes.c_void_p).value or 0
 
 

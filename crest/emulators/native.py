@@ -1,4 +1,4 @@
-"""Builds the native hook at first use, keeps it in the cache, and mirrors its state structure."""
+"""Builds native hooks at first use, keeps them in the cache, and mirrors the state structure of the one that counts."""
 
 from __future__ import annotations
 
@@ -43,30 +43,31 @@ class _Region(ctypes.Structure):
     _fields_ = (("begin", ctypes.c_uint64), ("end", ctypes.c_uint64))
 
 
-def _words(*names: str) -> list[tuple[str, type[ctypes.c_uint64]]]:
+def words(*names: str) -> list[tuple[str, type[ctypes.c_uint64]]]:
+    """Fields of 64 bits."""
     return [(name, ctypes.c_uint64) for name in names]
 
 
 class Table(ctypes.Structure):
     """``table_t`` of ``emulation/native/profile_hook.c``."""
 
-    _fields_ = tuple(_words("slots", "capacity_log2", "used"))
+    _fields_ = tuple(words("slots", "capacity_log2", "used"))
 
 
 class NativeCache(ctypes.Structure):
     """``cache_t`` of ``emulation/native/memory_system.h``."""
 
-    _fields_ = tuple(_words("line_log2", "sets", "ways", "tags"))
+    _fields_ = tuple(words("line_log2", "sets", "ways", "tags"))
 
 
 class NativeMemorySystem(ctypes.Structure):
     """``memory_system_t`` of ``emulation/native/memory_system.h``, which documents the fields."""
 
     _fields_ = (
-        *_words("enabled", "line_log2", "fetched_regions", "flash_regions", "cached_regions", "is_unified"),
+        *words("enabled", "line_log2", "fetched_regions", "flash_regions", "cached_regions", "is_unified"),
         ("instruction", NativeCache),
         ("data", NativeCache),
-        *_words("fetch_line", "load_line"),
+        *words("fetch_line", "load_line"),
     )
 
 
@@ -74,11 +75,11 @@ class HookState(ctypes.Structure):
     """``state_t`` of ``emulation/native/profile_hook.c``, which documents the fields."""
 
     _fields_ = (
-        *_words("reg_read", "reg_write", "emu_stop", "register_r0", "register_epsr", "register_sp", "lazy_pc"),
-        *_words("mark_address", "layers_max", "guard_blocks", "reason"),
-        *_words("stack_limit", "stack_pointer"),
-        *_words("bad_mark", "halfwords", "last_address", "spins", "counting", "row", "previous_address"),
-        *_words("previous_size", "accesses", "bank", "windows", "opened_at", "memory_enabled"),
+        *words("reg_read", "reg_write", "emu_stop", "register_r0", "register_epsr", "register_sp", "lazy_pc"),
+        *words("mark_address", "layers_max", "guard_blocks", "reason"),
+        *words("stack_limit", "stack_pointer"),
+        *words("bad_mark", "halfwords", "last_address", "spins", "counting", "row", "previous_address"),
+        *words("previous_size", "accesses", "bank", "windows", "opened_at", "memory_enabled"),
         ("memory_counted", ctypes.c_uint64 * BANKS),
         ("rows_used", ctypes.c_uint64 * BANKS),
         ("edges", Table * BANKS),
@@ -99,45 +100,53 @@ def load_hooks() -> ctypes.CDLL:
         ToolchainError: it has to be built, and the compiler is absent or fails.
         EmulationError: its state structure is not ours.
     """
-    path = _library_path()
+    library = load_library("profile_hook", HookState)
+    library.crest_grow.restype = None
+    library.crest_grow.argtypes = (ctypes.POINTER(Table), ctypes.c_uint64, ctypes.c_uint64)
+    return library
+
+
+def load_library(name: str, state: type[ctypes.Structure]) -> ctypes.CDLL:
+    """Load ``emulation/native/<name>.c``, compiled, whose ``crest_state_size()`` must be that of ``state``.
+
+    Raises:
+        ToolchainError: it has to be built, and the compiler is absent or fails.
+        EmulationError: its state structure is another one.
+    """
+    source = asset_path("emulation", "native", f"{name}.c")
+    path = _library_path(source)
     if not path.exists():
-        _build(path)
+        _build(source, path)
     try:
         library = ctypes.CDLL(str(path))
         library.crest_state_size.restype = ctypes.c_uint64
         size = library.crest_state_size()
     except (OSError, AttributeError) as exc:
         raise EmulationError(f"{path}: cannot be loaded: {exc}", hint="delete the file; it is rebuilt") from exc
-    if size != ctypes.sizeof(HookState):
-        raise EmulationError(f"{path}: its state has {size} bytes, expected {ctypes.sizeof(HookState)}")
-    library.crest_grow.restype = None
-    library.crest_grow.argtypes = (ctypes.POINTER(Table), ctypes.c_uint64, ctypes.c_uint64)
+    if size != ctypes.sizeof(state):
+        raise EmulationError(f"{path}: its state has {size} bytes, expected {ctypes.sizeof(state)}")
     return library
 
 
-def _source() -> Path:
-    return asset_path("emulation", "native", "profile_hook.c")
-
-
-def _library_path() -> Path:
+def _library_path(source: Path) -> Path:
     try:
         compiler = version("ziglang")
     except PackageNotFoundError:
         raise ToolchainError("the compiler of the native hook is absent", hint="pip install ziglang") from None
-    key = hashlib.sha256(_source().read_bytes())
-    for header in sorted(_source().parent.glob("*.h")):
+    key = hashlib.sha256(source.read_bytes())
+    for header in sorted(source.parent.glob("*.h")):
         key.update(header.read_bytes())
     key.update("\0".join((compiler, sys.platform, platform.machine(), *_FLAGS)).encode())
-    return cache_dir("native") / f"profile_hook-{key.hexdigest()[:16]}.so"
+    return cache_dir("native") / f"{source.stem}-{key.hexdigest()[:16]}.so"
 
 
-def _build(path: Path) -> None:
+def _build(source: Path, path: Path) -> None:
     """Compile beside the final name and rename, so that two processes may build at once."""
     zig_cache = str(cache_dir("zig"))
     environment = {**os.environ, "ZIG_GLOBAL_CACHE_DIR": zig_cache, "ZIG_LOCAL_CACHE_DIR": zig_cache}
     with tempfile.TemporaryDirectory(dir=path.parent) as folder:
         built = Path(folder) / path.name
-        command = [sys.executable, "-m", "ziglang", "cc", *_FLAGS, str(_source()), "-o", str(built)]
+        command = [sys.executable, "-m", "ziglang", "cc", *_FLAGS, str(source), "-o", str(built)]
         try:
             done = subprocess.run(
                 command, env=environment, capture_output=True, text=True, timeout=_BUILD_TIMEOUT_S, check=False

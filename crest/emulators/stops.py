@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from crest.emulators.base import LAYER_MARK_SYMBOL
 from crest.emulators.elf import ElfImage
 from crest.errors import EmulationError
 
@@ -11,10 +12,14 @@ from crest.errors import EmulationError
 def stop_error(
     text: str, pc: int, image: ElfImage, place: str, registers: Mapping[str, int], hint: str | None = None
 ) -> EmulationError:
-    """The error for ``text``: with PC, nearest symbol and layer in the message, registers in the hint."""
+    """The error for ``text``: with PC, nearest symbol and place in the message, registers in the hint.
+
+    A firmware that marks no layers has no places.
+    """
+    where = f", {place}" if LAYER_MARK_SYMBOL in image.symbols else ""
     dump = " ".join(f"{name}={value:#x}" for name, value in registers.items())
     return EmulationError(
-        f"the firmware stopped at {pc:#010x} ({image.nearest_symbol(pc)}), {place}: {text}",
+        f"the firmware stopped at {pc:#010x} ({image.nearest_symbol(pc)}){where}: {text}",
         hint=(f"{hint}; " if hint else "") + f"registers: {dump}",
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Sequence
 from typing import Any, Final
 
 import unicorn
@@ -10,7 +11,7 @@ from unicorn import arm_const
 
 from crest.emulators.base import LAYER_MARK_SYMBOL, STACK_LIMIT_SYMBOL, CycleCount
 from crest.emulators.blocks import Block
-from crest.emulators.bus import PAGE_BYTES, Bus
+from crest.emulators.bus import PAGE_BYTES, Bus, Slot
 from crest.emulators.clock import VirtualClock
 from crest.emulators.counted import counted_parts
 from crest.emulators.counts import build_profile
@@ -32,7 +33,7 @@ _MODEL: Final[dict[CoreName, int]] = {
     "cortex-m7": arm_const.UC_CPU_ARM_CORTEX_M7,
 }
 _NOWHERE: Final = 0xFFFFFFFE
-_WFI: Final = b"\x30\xbf"
+WFI: Final = b"\x30\xbf"
 _TCG_BUFFER_BYTES: Final = 64 << 20
 # Erased flash reads ones; RAM after power-up holds anything but the zeros that a careless start-up hopes for.
 _FLASH_FILL: Final = b"\xff"
@@ -88,7 +89,14 @@ class UnicornEngine:
 class UnicornMachine:
     """A board that is switched on; made by ``UnicornEngine.boot``. It is also the host of its own devices."""
 
-    def __init__(self, image: ElfImage, target: Target, guard_blocks: int, cycles: CycleCount | None = None) -> None:
+    def __init__(
+        self,
+        image: ElfImage,
+        target: Target,
+        guard_blocks: int,
+        cycles: CycleCount | None = None,
+        stubs: Sequence[Slot] = (),
+    ) -> None:
         self._image = image
         self._target = target
         self._guard_blocks = guard_blocks
@@ -99,7 +107,7 @@ class UnicornMachine:
         self._failure: EmulationError | None = None
         self._uc: Any = unicorn.Uc(unicorn.UC_ARCH_ARM, unicorn.UC_MODE_THUMB, _MODEL[target.core])
         self._uc.ctl_set_tcg_buffer_size(_TCG_BUFFER_BYTES)
-        self._bus = Bus(target, self)
+        self._bus = Bus(target, self, stubs)
         self._maps: list[tuple[int, int]] = []
         self._map_memory()
         self._map_peripherals()
@@ -265,7 +273,7 @@ class UnicornMachine:
     def _wake(self) -> bool:
         """Decide about a core that stopped by itself: whether it runs on now, or sleeps until input comes."""
         pc = self._uc.reg_read(arm_const.UC_ARM_REG_PC)
-        if bytes(self._uc.mem_read(pc - 2, 2)) != _WFI:
+        if bytes(self._uc.mem_read(pc - 2, 2)) != WFI:
             raise self._fail("the emulator returned without a reason")
         if self._bus.uart.wakes():
             return True

@@ -102,14 +102,16 @@ def target_table(one: TargetSummary) -> RenderableType:
 
 def _cycle_model(target: Target, timing: CoreTiming) -> ModelSummary:
     stalls, memory = target.fetch_stall_factor, load_memory_timing(target)
-    fitted = (f"memory events, fitted: {memory.data.strip()} {memory.residual.strip()}",) if memory else ()
+    fitted = any(term.origin == "fit" for term in memory.terms) if memory else stalls.kind == "fit"
+    quality: Quality = "fitted" if fitted else "declared"
+    events = (f"memory events, {quality}: {memory.data.strip()} {memory.residual.strip()}",) if memory else ()
     return ModelSummary(
-        quality="fitted" if memory or stalls.kind == "fit" else "declared",
+        quality=quality,
         origin=f"{timing.core} v{timing.version}, "
         + (f"memories v{memory.version}" if memory else f"stalls {_factor(stalls)}"),
         statements=(
             f"core: {timing.validation.strip()}",
-            *fitted,
+            *events,
             f"memories, {stalls.kind}: {stalls.reason.strip()}",
             *(
                 f"code in {region}, {_factor(other)}, {other.kind}: {other.reason.strip()}"

@@ -4,10 +4,11 @@
 
     cycles = core cycles + sum over terms of count * cycles      (emulation/memories/<target>.yaml)
 
-A file exists where cycles of known programs on that chip are at hand. Two errors are told apart: the *candidate* error
-is what the model gets wrong about one program and not about the next, so that it blurs a ranking; the *common* error
-shifts all programs of the board alike. A program whose mix of instructions and events lies outside of what was fitted
-is not extrapolated: it takes the stall factor of the target, and an interval that spans the sum of the terms as well.
+A file exists where cycles of known programs on that chip are at hand, or documents say what an event costs. Two errors
+are told apart: the *candidate* error is what the model gets wrong about one program and not about the next, so that it
+blurs a ranking; the *common* error shifts all programs of the board alike. A program whose mix of instructions and
+events lies outside of what was fitted is not extrapolated: it takes the stall factor of the target, and an interval
+that spans the sum of the terms as well.
 """
 
 from __future__ import annotations
@@ -91,7 +92,7 @@ def load_memory_timing(target: Target) -> MemoryTiming | None:
     """Read ``emulation/memories/<target>.yaml``, or ``<target>.memory.yaml`` beside a target of the user's.
 
     Returns:
-        None where there is none: nothing was fitted to this board.
+        None where there is none.
 
     Raises:
         AssetError: it is malformed, or of another board.

@@ -19,8 +19,10 @@ from crest.emulators.unicorn_engine import UnicornEngine
 from crest.errors import EmulationError
 from crest.placement import AUTO, Placement
 from crest.pricing import BuildOptions, Conditions, Pricing, Reserve
+from crest.report.targets import summarise
 from crest.schedule import Continuous
 from crest.targets import load_target
+from crest.timing.memory_system import load_memory_timing
 from crest.timing.model import load_core_timing
 from tests.models_small import residual_model
 
@@ -190,6 +192,15 @@ def test_a_network_computes_on_the_board(program):
 
 # Eight nibbles of address and mode, four clocks of waiting, a line of eight bytes on four data lines; two clocks each.
 MISS_CYCLES = (8 + 4 + 16) * 2
+MISSES = ("fetch_misses_sequential", "fetch_misses_branch", "flash_load_misses")
+
+
+def test_the_cycles_of_a_miss_are_those_of_the_second_stage():
+    memory = load_memory_timing(TARGET)
+    assert {term.count: term.cycles for term in memory.terms} == dict.fromkeys(MISSES, MISS_CYCLES)
+    assert all(term.low == (8 + 4 + 8) * 2 for term in memory.terms)
+    assert all(term.origin == "document" for term in memory.terms)
+    assert summarise(TARGET).cycle_model.quality == "declared"
 
 
 @pytest.mark.data
@@ -210,7 +221,7 @@ def test_the_stall_factor_covers_what_the_counted_misses_of_the_xip_cache_cost(d
     pricing = Pricing(conditions, EmulatedBackend(), BuildOptions(placement=placement))
     execution = pricing.run(pricing.build(import_tflite(path.read_bytes(), model)))
     counts = execution.profile.total()
-    misses = sum(counts[name] for name in ("fetch_misses_sequential", "fetch_misses_branch", "flash_load_misses"))
+    misses = sum(counts[name] for name in MISSES)
     counted = 1 + MISS_CYCLES * misses / load_core_timing(TARGET.core).cycles(counts)
     stalls = {"flash": TARGET.fetch_stall_factor, **TARGET.fetch_stall_factor_in}[execution.code_region]
     assert counted == pytest.approx(factor, abs=0.03)

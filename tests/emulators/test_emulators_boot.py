@@ -168,7 +168,7 @@ def test_a_source_that_does_not_compile_is_a_toolchain_error(tmp_path, monkeypat
     source = tmp_path / "profile_hook.c"
     source.write_text("int broken(")
     monkeypatch.setenv("CREST_CACHE", str(tmp_path))
-    monkeypatch.setattr(native, "_source", lambda: source)
+    monkeypatch.setattr(native, "asset_path", lambda *_parts: source)
     with pytest.raises(ToolchainError, match="cannot be built"):
         native.load_hooks.__wrapped__()
     assert list((tmp_path / "native").iterdir()) == []

@@ -1,4 +1,4 @@
-"""Finds the smallest arena with which the interpreter can be prepared, by asking firmware in the emulator."""
+"""Finds how much arena the interpreter needs to be prepared, by asking firmware in the emulator."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from crest.compiler.build import check_room
 from crest.compiler.graph import Graph
 from crest.compiler.layout import Layout
 from crest.compiler.memory_report import code_bytes
-from crest.compiler.tflm.probe import STACK_LIMIT, STACK_TOP, Report, Stage, probe, symbol_address
+from crest.compiler.tflm.probe import STACK_TOP, Report, Stage, probe, symbol_address
+from crest.emulators.base import STACK_LIMIT_SYMBOL
 from crest.errors import CapacityError, EmulationError, ModelError
 from crest.targets import Target
 
@@ -54,7 +55,7 @@ def fit_arena(graph: Graph, target: Target, layout: Layout, link: Callable[[int]
 def _largest_arena(empty: ELFFile, target: Target, layout: Layout) -> int:
     """Bytes that the arena may have, from firmware that has next to none."""
     if layout.arena == target.data_region:
-        free, kept = symbol_address(empty, STACK_TOP) - symbol_address(empty, STACK_LIMIT), _PROBE_STACK_BYTES
+        free, kept = symbol_address(empty, STACK_TOP) - symbol_address(empty, STACK_LIMIT_SYMBOL), _PROBE_STACK_BYTES
     else:
         free = target.available_bytes(layout.arena)
         kept = code_bytes(empty) if layout.code == layout.arena else 0

@@ -14,13 +14,13 @@ from typing import Final
 from elftools.elf.elffile import ELFFile
 
 from crest.compiler.memory_report import Stack
+from crest.emulators.base import STACK_LIMIT_SYMBOL
 from crest.emulators.unicorn_engine import RAM_FILL, UnicornEngine
 from crest.errors import EmulationError
 from crest.targets import Target
 
 _REPORT: Final = struct.Struct("<IIIII")
 _REPORT_SYMBOL: Final = "tflm_report"
-STACK_LIMIT: Final = "crest_stack_limit"
 STACK_TOP: Final = "crest_stack_top"
 
 
@@ -57,7 +57,7 @@ class Report:
 def probe(elf: bytes, target: Target) -> Report:
     """Boot firmware until it waits for the host, or faults."""
     file = ELFFile(io.BytesIO(elf))
-    address, limit, top = (symbol_address(file, name) for name in (_REPORT_SYMBOL, STACK_LIMIT, STACK_TOP))
+    address, limit, top = (symbol_address(file, name) for name in (_REPORT_SYMBOL, STACK_LIMIT_SYMBOL, STACK_TOP))
     machine = UnicornEngine().boot(elf, target)
     failure = None
     try:
