@@ -187,20 +187,21 @@ def sampling_error_pct(program: Program) -> float:
 
 
 def renode_seconds(program: Program) -> float | None:
-    """Wall seconds of an inference in Renode; None where it is absent."""
+    """Wall seconds of an inference in Renode; None where it is absent or does not know the board with this core."""
     try:
         machine = load_engine("renode").boot(program.elf, program.target)
-    except CrestError:
+        try:
+            session = open_session(MachineTransport(machine), program)
+            session.load(program.golden[0].inputs)
+            session.run()
+            start = time.perf_counter()
+            session.run()
+            return time.perf_counter() - start
+        finally:
+            machine.close()
+    except CrestError as error:
+        print(f"no ratio to Renode: {error}")
         return None
-    try:
-        session = open_session(MachineTransport(machine), program)
-        session.load(program.golden[0].inputs)
-        session.run()
-        start = time.perf_counter()
-        session.run()
-        return time.perf_counter() - start
-    finally:
-        machine.close()
 
 
 def measure(model: bytes, name: str, target: Target, repeats: int) -> Timing:

@@ -34,8 +34,8 @@ def _flag_of(uc: Any) -> int:
 
 @functools.cache
 def _is_understood() -> bool:
-    if unicorn.__version__ != _VERSION:
-        return False
+    if unicorn.__version__ != _VERSION or ctypes.sizeof(ctypes.c_void_p) != 8 or ctypes.sizeof(ctypes.c_long) != 8:
+        return False  # the structure is another one
     uc = unicorn.Uc(unicorn.UC_ARCH_ARM, unicorn.UC_MODE_THUMB, arm_const.UC_CPU_ARM_CORTEX_M4)
     uc.mem_map(_ADDRESS, 0x1000)
     uc.mem_write(_ADDRESS, _PROGRAM)
