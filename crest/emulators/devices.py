@@ -72,6 +72,24 @@ class Uart(Device, Protocol):
         ...
 
 
+class Wire:
+    """The far end of a UART: bytes that wait to be received, without limit, and bytes that were transmitted."""
+
+    def __init__(self) -> None:
+        self._queue = bytearray()
+        self._sent = bytearray()
+
+    def feed(self, data: bytes) -> None:
+        """Queue bytes to be received."""
+        self._queue += data
+
+    def take(self) -> bytes:
+        """What was transmitted since the last call."""
+        sent = bytes(self._sent)
+        self._sent.clear()
+        return sent
+
+
 class Registers:
     """Storage: reads return what was written last, or the reset value; a task that is written is just stored.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from crest.emulators.devices import AccessFaultError, Device, Host
+from crest.emulators.devices import AccessFaultError, Device, Host, Wire
 from crest.targets import Peripheral
 
 MODEL: Final = "arm-pl011"
@@ -25,7 +25,7 @@ _RECEIVED: Final = 1 << 4 | 1 << 6
 _IDLE_POLLS: Final = 8
 
 
-class Pl011:
+class Pl011(Wire):
     """A PL011 with an unlimited receive queue and a wire that takes no time: it is always ready, and never overruns.
 
     A firmware that polls the flags again and again while nothing has come stops the machine. The divider counts from
@@ -33,23 +33,12 @@ class Pl011:
     """
 
     def __init__(self, name: str, host: Host) -> None:
+        super().__init__()
         self._name = name
         self._host = host
         self._registers = dict(_STORED)
         self._divider = 0
-        self._queue = bytearray()
-        self._sent = bytearray()
         self._polls = 0
-
-    def feed(self, data: bytes) -> None:
-        """Queue bytes to be received."""
-        self._queue += data
-
-    def take(self) -> bytes:
-        """What was transmitted since the last call."""
-        sent = bytes(self._sent)
-        self._sent.clear()
-        return sent
 
     def wakes(self) -> bool:
         """Whether something was received and its interrupt is enabled."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
-from crest.emulators.devices import AccessFaultError, Device, Host
+from crest.emulators.devices import AccessFaultError, Device, Host, Wire
 from crest.targets import Peripheral
 
 # Bits that both layouts share: of the status register, and of CR1.
@@ -72,7 +72,7 @@ _LPUART: Final = Layout(
 )  # fmt: skip
 
 
-class Stm32Usart:
+class Stm32Usart(Wire):
     """A USART with an unlimited receive queue and a wire that takes no time: it is always ready, and never overruns.
 
     A firmware that polls the status again and again while nothing has come stops the machine. Nothing moves before
@@ -80,24 +80,13 @@ class Stm32Usart:
     """
 
     def __init__(self, name: str, layout: Layout, host: Host) -> None:
+        super().__init__()
         self._name = name
         self._layout = layout
         self._host = host
         self._registers = dict.fromkeys((*layout.stored, layout.control, layout.baud), 0)
-        self._queue = bytearray()
-        self._sent = bytearray()
         self._last = 0
         self._polls = 0
-
-    def feed(self, data: bytes) -> None:
-        """Queue bytes to be received."""
-        self._queue += data
-
-    def take(self) -> bytes:
-        """What was transmitted since the last call."""
-        sent = bytes(self._sent)
-        self._sent.clear()
-        return sent
 
     def wakes(self) -> bool:
         """Whether a status flag is set whose interrupt is enabled: RXNEIE, TCIE and TXEIE have the flags' bits."""

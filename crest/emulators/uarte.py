@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from crest.emulators.devices import AccessFaultError, Device, Host
+from crest.emulators.devices import AccessFaultError, Device, Host, Wire
 from crest.targets import Peripheral
 
 _TASKS_STARTRX: Final = 0x000
@@ -36,13 +36,14 @@ _ENABLED: Final = 8
 _COUNT_MASK: Final = 0xFFFF
 
 
-class NordicUarte:
+class NordicUarte(Wire):
     """UARTE with an unlimited receive queue and a wire that takes no time.
 
     A firmware that polls ENDRX while its buffer waits for bytes that are not there stops the machine.
     """
 
     def __init__(self, name: str, host: Host) -> None:
+        super().__init__()
         self._name = name
         self._host = host
         self._registers = dict.fromkeys(_READABLE, 0)
@@ -52,20 +53,8 @@ class NordicUarte:
             _TASKS_STARTTX: self._start_tx,
             _TASKS_STOPTX: self._stop_tx,
         }
-        self._queue = bytearray()
-        self._sent = bytearray()
         self._receiving = False
         self._address = self._missing = 0
-
-    def feed(self, data: bytes) -> None:
-        """Queue bytes to be received."""
-        self._queue += data
-
-    def take(self) -> bytes:
-        """What was transmitted since the last call."""
-        sent = bytes(self._sent)
-        self._sent.clear()
-        return sent
 
     def wakes(self) -> bool:
         """Whether an enabled event is set."""
