@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 from crest.emulators.blocks import COLUMN, COUNT_NAMES, Block, analyse, load_column
 from crest.emulators.call_hook import NO_NODE, CallHook
 from crest.emulators.counts import edge_counts
+from crest.emulators.issue_counts import IssueCounts
+from crest.emulators.pairing import DualIssueBlock
 from crest.emulators.profile import ExecutionProfile, LayerProfile
 from crest.profiling.lines import Line, LineTable
 from crest.targets import Region
@@ -72,6 +74,7 @@ def cost_places(
     """
     blocks = [(int(row[0]), int(row[1])) for row in calls.blocks()]
     counts: dict[Place, Counts] = defaultdict(lambda: np.zeros(len(COUNT_NAMES), np.int64))
+    issued = IssueCounts()
     for source, goal, count in calls.edges().tolist():
         to = (goal >> 32, goal & 0xFFFFFFFF)
         address, size = blocks[to[1]]
@@ -87,12 +90,18 @@ def cost_places(
             adjacent = before if begin + length == address else None
         for name in edge_counts(before, adjacent, block, address):
             counts[to if name.startswith("ld_") else origin][COLUMN[name]] += count
+        if isinstance(block, DualIssueBlock):
+            behind = before if isinstance(before, DualIssueBlock) else None
+            issued.add(goal, source, behind, block, taken=adjacent is None, count=count, branch_row=source)
     if (last := calls.last_move()) is not None:
         place, address = (last[0] >> 32, last[0] & 0xFFFFFFFF), last[1]
         begin, length = blocks[place[1]]
         before = code.block_at(begin, length)
         for name in edge_counts(before, before if begin + length == address else None, before, address):
             counts[place][COLUMN[name]] += not name.startswith("ld_")
+    for number, sums in issued.by_row():
+        for name, total in sums.items():
+            counts[number >> 32, number & 0xFFFFFFFF][COLUMN[name]] += total
     profile = _profile(engine, core, counts)
     return PlaceCosts(dict(counts), dict(zip(counts, model.layer_cycles(profile), strict=True)), profile)
 

@@ -10,6 +10,7 @@ from crest.compiler.importer import import_tflite
 from crest.compiler.toolchain import target_toolchain
 from crest.profiling import ProfileRequest, profile_firmware
 from crest.targets import load_target
+from crest.timing import load_cycle_model
 from tests.models_small import residual_model
 
 
@@ -19,7 +20,8 @@ def test_an_inference_is_what_the_measurement_counts(name):
     program = build_program(
         lower_graph(import_tflite(residual_model(), "small"), target.core), target, target_toolchain("zig", target)
     )
-    layers = EmulatedBackend().run(program).profile.layers
+    profile = EmulatedBackend().run(program).profile
+    layers = profile.layers
     found = profile_firmware(ProfileRequest(program.elf, target))
     assert (found.begins, found.ends) == ("model_run is entered", "model_run returns")
     measured = sum(layer.counts["instructions"] for layer in layers)
@@ -28,6 +30,10 @@ def test_an_inference_is_what_the_measurement_counts(name):
     for kind in ("mul", "mla", "smlad", "smull", "smlal", "div"):
         assert found.mix.get(kind, 0) == sum(layer.counts.get(kind, 0) for layer in layers)
     assert {row.name: row.calls for row in found.functions}["crest_layer_mark"] == len(layers)
+    if target.core == "cortex-m7":  # whose cycles are counted along edges: by pairs, waits and predictions
+        expected = sum(load_cycle_model(target).layer_cycles(profile))
+        assert found.cycles.value == pytest.approx(expected, rel=0.05)
+        assert sum(row.self_cycles for row in found.functions) == pytest.approx(found.cycles.value, rel=1e-6)
 
 
 def test_start_up_can_be_profiled():
