@@ -57,6 +57,18 @@ def counts_of(row: Mapping[str, str]) -> Counts:
     return {name: sum(int(float(row[c] or 0)) for c in columns) for name, columns in _COLUMNS.items()}
 
 
+def by_half_lines(counts: Counts) -> Counts:
+    """Counts of 128-bit lines as those of a flash that delivers 64 bits at once.
+
+    A line that follows one that is cached belongs to a stream and is read whole, in two reads; any other in one.
+    """
+    return {
+        **counts,
+        "flash_load_misses": counts["flash_load_misses"] + counts["flash_load_misses_sequential"],
+        "fetch_misses_sequential": 2 * counts["fetch_misses_sequential"],
+    }
+
+
 def kind_of(row: Mapping[str, str]) -> str:
     """Operator, with the shape of its filter."""
     if row["op"] != "CONV_2D":

@@ -95,7 +95,7 @@ def load_memory_timing(target: Target) -> MemoryTiming | None:
         None where there is none.
 
     Raises:
-        AssetError: it is malformed, or of another board.
+        AssetError: it is malformed, of another board, or of another clock than the target's fastest.
     """
     beside = target.folder / f"{target.name}.memory.yaml" if target.folder else None
     path = beside if beside and beside.exists() else asset_path("emulation", "memories") / f"{target.name}.yaml"
@@ -104,4 +104,10 @@ def load_memory_timing(target: Target) -> MemoryTiming | None:
     timing = validate(load_yaml(path, AssetError), MemoryTiming, str(path), AssetError)
     if timing.target != target.name:
         raise AssetError(f"{path}: this is the memory system of {timing.target!r}, not of {target.name!r}")
+    fastest_mhz = max(target.clock_mhz)
+    if timing.clock_mhz != fastest_mhz:
+        raise AssetError(
+            f"{path}: these are waits at {timing.clock_mhz:g} MHz, and {target.name} runs at {fastest_mhz:g} MHz",
+            hint="wait states change with the clock: state the terms at the fastest clock of the target",
+        )
     return timing

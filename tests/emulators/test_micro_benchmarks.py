@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import pytest
 
-from crest.targets import CoreName
+from crest.targets import CoreName, load_target
+from crest.timing import CycleModel
+from crest.timing.memory_system import load_memory_timing
 from crest.timing.model import load_core_timing
 from tests.emulators import firmware
 from tests.emulators.firmware import M0PLUS, TARGET, asm
@@ -138,3 +140,73 @@ def test_a_loaded_value_that_is_read_at_once_is_counted(boot):
     machine.receive()
     # The mark itself loads its identifier, which nothing reads at once.
     assert [layer.counts.get("ld_use", 0) for layer in machine.profile().layers] == [1, 0]
+
+
+# Waits for memories, with the geometry and the documented terms of this board: 64 bits a read, 1 KiB of cached code and
+# 256 bytes of cached data.
+WAITING = load_target("nucleo-l4r5zi")
+DATA_LINE, BRANCH_LINE, NEXT_LINE = 5, 5, 3
+_WAITING_HEAD = """
+  b begin
+  .balign 8
+table: .space 1024
+begin:
+  ldr r7, =table
+  MARK 0xFFFFFFFE
+  b 1f
+  .ltorg
+  .balign 8
+1:
+"""
+# Every layer is a whole number of code lines, so that all are cut alike.
+
+
+def code_loop(lines: int, turns: int) -> str:
+    """A loop of whole lines of code: four NOPs each, and a last one that counts and branches."""
+    nops = "nop\n" * (4 * (lines - 1))
+    return f"movs r6, #{turns}\n 1:\n {nops} subs r6, #1\n beq 2f\n b.n 1b\n nop\n 2: nop\n nop\n nop\n nop"
+
+
+def data_loop(lines: int) -> str:
+    """Reads a word of each of some lines of data."""
+    return f"movs r5, r7\n movs r6, #{lines}\n 1: ldr r1, [r5]\n adds r5, #8\n subs r6, #1\n bne 1b\n nop\n nop\n nop"
+
+
+def waiting_cycles(boot, core: CoreName, snippets: list[str]) -> list[float]:
+    """Cycles of each snippet, those of its marks included."""
+    changes = {"memory_geometry": WAITING.memory_geometry}
+    if core == "cortex-m0plus":
+        changes |= {"core": core, "fpu": "none"}
+    body = [_WAITING_HEAD]
+    for layer, snippet in enumerate([*snippets, ""]):  # the last layer also closes the window
+        body.append(f"  movs r0, #{layer}\n  bl crest_layer_mark\n  {snippet}\n")
+    body.append("  movs r0, #0\n  mvns r0, r0\n  bl crest_layer_mark\n")
+    elf = asm("".join(body), cpu=M0PLUS if core == "cortex-m0plus" else firmware.M4)
+    machine = boot(elf, TARGET.model_copy(update=changes))
+    machine.count_memory(True)
+    machine.receive()
+    model = CycleModel(load_core_timing(core), WAITING.fetch_stall_factor, load_memory_timing(WAITING))
+    assert not model.notes(machine.profile())
+    return model.layer_cycles(machine.profile())[:-1]
+
+
+@pytest.mark.parametrize(("core", "refill"), [("cortex-m0plus", 1), ("cortex-m4", 2)])
+def test_code_waits_for_its_lines_while_the_cache_does_not_hold_them(boot, core, refill):
+    cached, overflow = 120, 136
+    snippets = [code_loop(lines, turns) for lines in (cached, overflow) for turns in (2, 3)]
+    # One that fills the cache with other code before each, so that all of them begin alike.
+    spread = [one for snippet in snippets for one in (code_loop(overflow, 1), snippet)]
+    fits_2, fits_3, exceeds_2, exceeds_3 = waiting_cycles(boot, core, spread)[1::2]
+    turn = {lines: 4 * (lines - 1) + 1 + 1 + (1 + refill) for lines in (cached, overflow)}
+    assert fits_3 - fits_2 == turn[cached]
+    assert exceeds_3 - exceeds_2 == turn[overflow] + BRANCH_LINE + (overflow - 1) * NEXT_LINE
+
+
+@pytest.mark.parametrize(("core", "refill"), [("cortex-m0plus", 1), ("cortex-m4", 2)])
+def test_data_waits_for_its_lines_while_the_cache_does_not_hold_them(boot, core, refill):
+    sizes = [30, 31, 30, 40, 40]
+    # The second time, 30 lines are held and 40, which the cache cannot hold at once, are not.
+    _, larger, again, _, exceeds = waiting_cycles(boot, core, [data_loop(lines) for lines in sizes])
+    turn = 2 + 1 + 1 + (1 + refill)
+    assert larger - again == turn + DATA_LINE
+    assert exceeds - again == 10 * turn + 40 * DATA_LINE

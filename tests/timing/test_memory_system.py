@@ -105,6 +105,20 @@ def test_a_file_of_another_board_is_an_error(tmp_path):
         load_memory_timing(target)
     (tmp_path / "x.memory.yaml").write_text(yaml.safe_dump({**SHIPPED, "target": "x"}))
     assert load_memory_timing(target) is not None
+    (tmp_path / "x.memory.yaml").write_text(yaml.safe_dump({**SHIPPED, "target": "x", "clock_mhz": 90}))
+    with pytest.raises(AssetError, match="waits at 90 MHz, and x runs at 180 MHz"):
+        load_memory_timing(target)
+
+
+def test_documented_terms_hold_for_any_program():
+    """Nothing was fitted on the STM32L4R5, so nothing is extrapolated, whatever the mix of instructions."""
+    board = load_target("nucleo-l4r5zi")
+    memory, model = load_memory_timing(board), load_cycle_model(board)
+    assert {term.origin for term in memory.terms} == {"document"}
+    counts = {"instructions": 1000, "flash_load_misses": 900, "fetch_misses_branch": 10, "fetch_misses_sequential": 4}
+    assert model.total_cycles(profile(counts)).value == pytest.approx(1000 + 900 * 5 + 10 * 5 + 4 * 3)
+    assert model.notes(profile(counts)) == ()
+    assert model.ranking_cycles(profile(counts)).low is not None
 
 
 def synthetic(noise, seed=0, programs=200):
@@ -157,3 +171,27 @@ def test_the_shipped_terms_are_what_the_published_cycles_give(data_folder, monke
     assert np.mean(inside) == pytest.approx(memory.candidate_error.confidence, abs=0.02)
     kinds = [100 * np.median(errors) for errors in leave_kinds_out(rows).values()]
     assert (np.median(kinds), max(kinds)) == pytest.approx((0.64, 1.63), abs=0.05)
+
+
+@pytest.mark.data
+def test_documented_terms_beside_whole_networks_on_silicon(data_folder, monkeypatch):
+    if not (data_folder / "silicon" / "profiles").is_dir():
+        pytest.skip(f"no silicon measurements in {data_folder}")
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    monkeypatch.setenv("CREST_DATA", str(data_folder))
+    from _silicon import by_half_lines, counts_of, table
+
+    memory, core = load_memory_timing(load_target("nucleo-l4r5zi")), load_core_timing("cortex-m4")
+    # Submissions that repeat these networks, with the same latencies, name the mode of the flash.
+    dual_bank_ms = [
+        float(row["latency_ms_median_from_windows"])
+        for row in table("mlperf/mlperf_tiny_open.csv")
+        if row["framework"] == "microTVM" and "Dual Bank" in row["notes"]
+    ]
+    over = {}
+    for row in table("profiles/open_l4r5.csv"):
+        counts, cycles = by_half_lines(counts_of(row)), float(row["silicon_cycles"])
+        over[row["model"]] = cycles / (core.cycles(counts) + memory.waits(counts))
+        assert min(abs(cycles / memory.clock_mhz / 1e3 - one) for one in dual_bank_ms) < 0.001
+    assert over == pytest.approx({"kws": 0.979, "ad": 1.060}, abs=0.001)
+    assert all(memory.candidate_error.low <= ratio <= memory.candidate_error.high for ratio in over.values())
