@@ -69,12 +69,14 @@ def summarise(target: Target) -> TargetSummary:
 def targets_table(summaries: Sequence[TargetSummary]) -> RenderableType:
     """One row a board."""
     table = Table(title="Targets")
-    for heading in ("target", "core", "clocks", "memory", "cycle model", "energy model"):
-        table.add_column(heading, overflow="fold", no_wrap=heading == "target")
+    for heading in ("target", "core", "memory"):
+        table.add_column(heading, no_wrap=True)
+    for heading in ("cycle model", "energy model"):
+        table.add_column(heading, overflow="fold")
     for one in summaries:
         memory = "\n".join(f"{region.name} {_bytes(region.size_bytes)}" for region in one.regions)
-        clocks = "\n".join(f"{clock:g} MHz" for clock in one.clock_mhz)
-        row = (one.name, _core(one), clocks, memory, _label(one.cycle_model), _label(one.energy_model))
+        core = "\n".join([*_core(one).split(", "), *(f"{clock:g} MHz" for clock in one.clock_mhz)])
+        row = (one.name, core, memory, _label(one.cycle_model), _label(one.energy_model))
         table.add_row(*map(Text, row))
     return table
 
