@@ -4,11 +4,11 @@
 
     cycles = core cycles + sum over terms of count * cycles      (emulation/memories/<target>.yaml)
 
-A file exists where cycles of known programs on that chip are at hand, or documents say what an event costs. Two errors
-are told apart: the *candidate* error is what the model gets wrong about one program and not about the next, so that it
-blurs a ranking; the *common* error shifts all programs of the board alike. A program whose mix of instructions and
-events lies outside of what was fitted is not extrapolated: it takes the stall factor of the target, and an interval
-that spans the sum of the terms as well.
+A file exists where cycles of known programs on that chip are at hand, or where wait states tell what an event costs.
+Two errors are told apart: the *candidate* error is what the model gets wrong about one program and not about the next,
+so that it blurs a ranking; the *common* error shifts all programs of the board alike, as do the core's own uncertainty
+and the ends of terms that are declared. A program whose mix of instructions and events lies outside of what was fitted
+is not extrapolated: it takes the stall factor of the target, and an interval that spans the sum of the terms as well.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from crest.assets import asset_path
 from crest.emulators.profile import DERIVED_COUNTS, EVENT_COUNTS, INSTRUCTION_CLASSES
 from crest.errors import AssetError
 from crest.frozen import Frozen
+from crest.measurement import Estimate
 from crest.targets import Target
 from crest.yaml_io import load_yaml, validate
 
@@ -31,9 +32,9 @@ class Term(Frozen):
 
     count: str
     cycles: float = Field(ge=0)
-    low: float = Field(ge=0, description="least over the folds of the cross-validation, or what the document allows")
+    low: float = Field(ge=0, description="over the folds of the cross-validation, by the document, or declared")
     high: float = Field(ge=0)
-    origin: Literal["fit", "document"]
+    origin: Literal["fit", "document", "declared"]
     meaning: str = Field(min_length=1)
 
     @model_validator(mode="after")
@@ -80,6 +81,25 @@ class MemoryTiming(Frozen):
     def waits(self, counts: Mapping[str, int]) -> float:
         """Cycles beyond those of the core."""
         return sum(counts.get(term.count, 0) * term.cycles for term in self.terms)
+
+    def waits_estimate(self, counts: Mapping[str, int]) -> Estimate:
+        """The same, with an interval where the cycles of a term are declared."""
+        ends = {
+            end: sum(
+                counts.get(term.count, 0) * (getattr(term, end) if term.origin == "declared" else term.cycles)
+                for term in self.terms
+            )
+            for end in ("low", "high")
+        }
+        if ends["low"] == ends["high"]:
+            return Estimate(value=self.waits(counts), origin="emulated")
+        confidence = self.common_error.confidence
+        return Estimate(value=self.waits(counts), origin="emulated", **ends, confidence=confidence)
+
+    @property
+    def is_fitted(self) -> bool:
+        """Whether a term was fitted: it then holds for code where that of the data lay."""
+        return any(term.origin == "fit" for term in self.terms)
 
     def outside(self, counts: Mapping[str, int]) -> tuple[str, ...]:
         """Counts whose share of the instructions lies outside of the domain."""

@@ -122,9 +122,8 @@ class CycleModel:
         counts, memory = profile.total(), self._memory
         if memory is None or memory.lacking(counts):
             return self._stalled(counts)
-        errors = (_estimate(memory.candidate_error), _estimate(memory.common_error))
-        cycles = Estimate(value=self._cycles(counts, memory), origin="emulated")
-        estimate = combine(_product, cycles, *errors)
+        waits, errors = memory.waits_estimate(counts), (memory.candidate_error, memory.common_error)
+        estimate = combine(_with_waits, self._core_cycles(counts), waits, *map(_estimate, errors))
         return _spanning(self._stalled(counts), estimate) if memory.outside(counts) else estimate
 
     def ranking_cycles(self, profile: ExecutionProfile) -> Estimate:
@@ -140,7 +139,7 @@ class CycleModel:
                 "the model of this board cannot tell errors of one program from common ones", "emulated"
             )
         cycles = Estimate(value=self._cycles(profile.total(), memory), origin="emulated")
-        return combine(_product, cycles, _estimate(memory.candidate_error))
+        return combine(mul, cycles, _estimate(memory.candidate_error))
 
     def notes(self, profile: ExecutionProfile) -> tuple[str, ...]:
         """What a reader of the cycles should know: where the model of the memories does not hold."""
@@ -168,24 +167,26 @@ class CycleModel:
         return core * self._stalls.value if memory is None else core + memory.waits(counts)
 
     def _stalled(self, counts: Mapping[str, int]) -> Estimate:
-        cycles = self._timing.cycles(counts)
-        core = Estimate(value=cycles, origin="emulated")
-        if (own := self._timing.uncertainty) is not None:
-            ends = {"low": cycles * own.low, "high": cycles * own.high, "confidence": own.confidence}
-            core = core.model_copy(update=ends)
         stalls = self._stalls
         factor = Estimate(
             value=stalls.value, origin="emulated", low=stalls.low, high=stalls.high, confidence=stalls.confidence
         )
-        return combine(mul, core, factor)
+        return combine(mul, self._core_cycles(counts), factor)
+
+    def _core_cycles(self, counts: Mapping[str, int]) -> Estimate:
+        cycles, own = self._timing.cycles(counts), self._timing.uncertainty
+        if own is None:
+            return Estimate(value=cycles, origin="emulated")
+        ends = {"low": cycles * own.low, "high": cycles * own.high, "confidence": own.confidence}
+        return Estimate(value=cycles, origin="emulated", **ends)
 
     def _check(self, profile: ExecutionProfile) -> None:
         if profile.core != self._timing.core:
             raise AssetError(f"a profile of {profile.core} cannot be timed as {self._timing.core}")
 
 
-def _product(*factors: float) -> float:
-    return math.prod(factors)
+def _with_waits(core: float, waits: float, *errors: float) -> float:
+    return (core + waits) * math.prod(errors)
 
 
 def _estimate(error: RelativeError) -> Estimate:
@@ -228,5 +229,7 @@ def load_cycle_model(target: Target, code_region: str | None = None) -> CycleMod
                 hint="state a fetch_stall_factor_in for it in the target's file, or leave the code where it is",
             )
         stalls = target.fetch_stall_factor_in[code_region]
-    memory = load_memory_timing(target) if code_region in (None, target.code_region) else None
+    memory = load_memory_timing(target)
+    if memory is not None and memory.is_fitted and code_region not in (None, target.code_region):
+        memory = None
     return CycleModel(load_core_timing(target.core), stalls, memory)

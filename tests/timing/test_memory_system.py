@@ -79,6 +79,27 @@ def test_only_code_in_the_region_that_was_measured_has_these_waits():
     assert "stalls x" in load_cycle_model(other, "ram").identity
 
 
+def test_declared_waits_have_ends_and_the_uncertainty_of_the_core_is_kept():
+    timing, factor = load_core_timing("cortex-m7"), BOARD.fetch_stall_factor
+    term = {"count": "flash_load_misses", "cycles": 10, "low": 5, "high": 20, "origin": "declared", "meaning": "a line"}
+    exact = {"low": 1, "high": 1, "confidence": 0.9, "reason": "x"}
+    change = {"terms": [term], "candidate_error": exact, "common_error": exact, "domain": {}}
+    memory = validate({**SHIPPED, **change}, MemoryTiming, "here", AssetError)
+    counts = {"instructions": 1000, "flash_load_misses": 20}
+    m7 = ExecutionProfile(engine="test", core="cortex-m7", overhead=counts, layers=())
+    total, own = CycleModel(timing, factor, memory).total_cycles(m7), timing.uncertainty
+    assert (total.low, total.value, total.high) == pytest.approx(
+        (1000 * own.low + 100, 1000 + 200, 1000 * own.high + 400)
+    )
+
+
+@pytest.mark.parametrize("name", ["disco-f746ng", "nucleo-h7a3zi", "portenta-h7", "rp2040-pico"])
+def test_waits_that_were_not_fitted_hold_for_code_in_every_memory(name):
+    board = load_target(name)
+    for region in (board.code_region, *board.fetch_stall_factor_in):
+        assert "memories v" in load_cycle_model(board, region).identity
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
