@@ -149,6 +149,10 @@ class Target(Frozen):
     mcu: str = Field(description="the microcontroller")
     core: CoreName = Field(description="cortex-m0plus, cortex-m4 or cortex-m7")
     fpu: Literal["none", "single", "double"] = Field(description="none, single or double precision")
+    multiplier_cycles: Literal[1, 32] = Field(
+        default=1,
+        description="of MULS on a cortex-m0plus, whose implementer chooses between a fast and a small multiplier",
+    )
     clock_mhz: tuple[Annotated[float, Field(gt=0, le=10_000)], ...] = Field(
         min_length=1, description="clocks of the core that the firmware can set; prices are made at the fastest"
     )
@@ -219,6 +223,19 @@ class Target(Frozen):
         ):
             if reserved >= self.region(name).size_bytes:
                 raise ValueError(f"region {name!r} is smaller than what is reserved of it")
+        if self.memory_geometry is not None:
+            for name in self.memory_geometry.cached_regions:
+                self.region(name)
+        if self.multiplier_cycles != 1 and self.core != "cortex-m0plus":
+            raise ValueError(f"a {self.core} multiplies in one cycle: multiplier_cycles is for the cortex-m0plus")
+        if self.fpu not in _FPUS[self.core]:
+            raise ValueError(f"a {self.core} has no FPU {self.fpu!r} (one of {', '.join(_FPUS[self.core])})")
+        if self.uart not in self.peripherals:
+            raise ValueError(f"uart {self.uart!r} is not among the peripherals")
+        return self
+
+    @model_validator(mode="after")
+    def _places_exist(self) -> Target:
         preferred = (*self.auto_placement.code, *self.auto_placement.weights, *self.auto_placement.arena)
         for name in (*preferred, *self.fetch_stall_factor_in):
             self.region(name)
@@ -228,13 +245,6 @@ class Target(Frozen):
         for name in self.auto_placement.arena:
             if self.region(name).kind == "flash":
                 raise ValueError(f"auto_placement: arena: {name} is flash, and activations are written")
-        if self.memory_geometry is not None:
-            for name in self.memory_geometry.cached_regions:
-                self.region(name)
-        if self.fpu not in _FPUS[self.core]:
-            raise ValueError(f"a {self.core} has no FPU {self.fpu!r} (one of {', '.join(_FPUS[self.core])})")
-        if self.uart not in self.peripherals:
-            raise ValueError(f"uart {self.uart!r} is not among the peripherals")
         return self
 
     def region(self, name: str) -> Region:

@@ -232,4 +232,13 @@ def load_cycle_model(target: Target, code_region: str | None = None) -> CycleMod
     memory = load_memory_timing(target)
     if memory is not None and memory.is_fitted and code_region not in (None, target.code_region):
         memory = None
-    return CycleModel(load_core_timing(target.core), stalls, memory)
+    return CycleModel(_core_of(target), stalls, memory)
+
+
+def _core_of(target: Target) -> CoreTiming:
+    timing = load_core_timing(target.core)
+    if target.multiplier_cycles == 1:
+        return timing
+    source = f"{target.name}: the small multiplier, Cortex-M0+ TRM (DDI 0484C), table 3-1"
+    multiply = AddedCycles(cycles=target.multiplier_cycles - 1, source=source)
+    return timing.model_copy(update={"added_cycles": {**timing.added_cycles, "mul": multiply}})

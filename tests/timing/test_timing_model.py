@@ -11,7 +11,7 @@ import yaml
 from crest.assets import asset_path
 from crest.emulators.profile import ExecutionProfile, LayerProfile
 from crest.errors import AssetError
-from crest.targets import load_target
+from crest.targets import Target, load_target
 from crest.timing import CoreTiming, load_cycle_model
 from crest.timing.model import load_core_timing
 from crest.yaml_io import validate
@@ -80,6 +80,20 @@ def test_cortex_m0plus_by_the_table():
     assert timing.cycles(call) == 3 + (1 + 3) + (3 + 3)
     # BX 2, MSR and DSB 3
     assert timing.cycles({"instructions": 3, "bx": 1, "branch_taken": 1, "sys": 2}) == 2 + 3 + 3
+
+
+def test_a_small_multiplier_takes_32_cycles():
+    m0plus = TARGET.model_copy(update={"core": "cortex-m0plus", "fpu": "none"})
+    counts = {"instructions": 20, "mul": 5}
+    profiled = ExecutionProfile(engine="test", core="cortex-m0plus", overhead=counts, layers=())
+    fast, small = (
+        load_cycle_model(m0plus.model_copy(update={"multiplier_cycles": cycles})).total_cycles(profiled).value
+        for cycles in (1, 32)
+    )
+    assert small - fast == pytest.approx(5 * 31 * TARGET.fetch_stall_factor.value)
+    text = yaml.safe_load(asset_path("emulation", "targets", "nano33ble.yaml").read_text())
+    with pytest.raises(AssetError, match="a cortex-m4 multiplies in one cycle"):
+        validate({**text, "multiplier_cycles": 32}, Target, "mine.yaml", AssetError)
 
 
 def test_cortex_m7_by_the_rules():
