@@ -217,7 +217,7 @@ class Pricing:
             "placement": self._placement_facts(),
             # One of the user's lies outside of our own sources.
             "board": _digest(path for folder in target.board_folders for path in folder.glob("*.[ch]")),
-            "target": target.model_dump(mode="json", exclude={"description", "sources", "supply", "clock_mhz"}),
+            "target": target.model_dump(mode="json", exclude={"description", "sources", "supply"}),
         }
         return hashlib.sha256((json.dumps(facts, sort_keys=True) + _source_digest()).encode()).hexdigest()
 

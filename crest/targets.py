@@ -126,6 +126,20 @@ class StallFactor(Frozen):
             raise ValueError(f"value {self.value:g} lies outside of [{self.low:g}, {self.high:g}]")
         return self
 
+    def scaled(self, share: float | None) -> StallFactor:
+        """The factor where that share of the waiting is left, 1 for all; None: it is not known how much."""
+        if share == 1:
+            return self
+        left = "an unknown part" if share is None else f"{share:.0%}"
+        return self.model_copy(
+            update={
+                "low": 1 + (self.low - 1) * (share or 0),
+                "value": self.value if share is None else 1 + (self.value - 1) * share,
+                "kind": "declared",
+                "reason": f"{self.reason} At this clock {left} of the wait states is left.",
+            }
+        )
+
 
 class Preferences(Frozen):
     """Regions to which ``placement: auto`` may move a part of a model, best first; none leaves it where it is."""
@@ -165,6 +179,9 @@ class Target(Frozen):
     fetch_stall_factor: StallFactor = Field(
         description="how much longer programs take than on memories that never make the core wait, and why"
     )
+    wait_states: dict[int, Annotated[int, Field(ge=0)]] = Field(
+        default={}, description="of flash, by the fastest clock in MHz that they serve at this supply"
+    )
     fetch_stall_factor_in: dict[str, StallFactor] = Field(
         default={}, description="the same, by region, for code that lies elsewhere than in code_region"
     )
@@ -185,6 +202,7 @@ class Target(Frozen):
     sources: Sources = Field(description="where these facts come from: document and page, header, published figure")
 
     _folder: Path | None = PrivateAttr(default=None)
+    _clocks_mhz: tuple[float, ...] = PrivateAttr(default=())
 
     @property
     def folder(self) -> Path | None:
@@ -253,6 +271,45 @@ class Target(Frozen):
             if region.name == name:
                 return region
         raise ValueError(f"no memory region named {name!r}")
+
+    def at(self, clock_mhz: float | None) -> Target:
+        """This board at one of its clocks; by default the fastest.
+
+        Stall factors are stated for the fastest clock: with fewer wait states they shrink as these do, and keep their
+        upper end.
+
+        Raises:
+            StudyError: it has no such clock.
+        """
+        fastest_mhz = max(self.clock_mhz)
+        clock_mhz = fastest_mhz if clock_mhz is None else clock_mhz
+        if clock_mhz not in self.clock_mhz:
+            raise StudyError(
+                f"{self.name} has no clock of {clock_mhz:g} MHz",
+                hint=f"clocks: {', '.join(f'{clock:g}' for clock in self.clock_mhz)} MHz",
+            )
+        if len(self.clock_mhz) == 1:
+            return self
+        now, then = self.flash_wait_states(clock_mhz), self.flash_wait_states(fastest_mhz)
+        share = 1.0 if clock_mhz == fastest_mhz else now / then if now is not None and then else None
+        alone = self.model_copy(
+            update={
+                "clock_mhz": (clock_mhz,),
+                "fetch_stall_factor": self.fetch_stall_factor.scaled(share),
+                "fetch_stall_factor_in": {n: factor.scaled(share) for n, factor in self.fetch_stall_factor_in.items()},
+            }
+        )
+        alone._clocks_mhz = self.clock_mhz
+        return alone
+
+    @property
+    def every_clock_mhz(self) -> tuple[float, ...]:
+        """The clocks of the board, also where this is the board at one of them."""
+        return self._clocks_mhz or self.clock_mhz
+
+    def flash_wait_states(self, clock_mhz: float) -> int | None:
+        """Wait states of flash at a clock; None where the target does not say."""
+        return next((self.wait_states[limit] for limit in sorted(self.wait_states) if clock_mhz <= limit), None)
 
     @property
     def flash(self) -> Region:

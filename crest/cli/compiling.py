@@ -10,6 +10,7 @@ import typer
 from crest.backends.emulated import EmulatedBackend
 from crest.cli.console import results
 from crest.cli.options import (
+    ClockOption,
     CompilerOption,
     FlagsOption,
     LoweringChoice,
@@ -37,6 +38,7 @@ def compile_model(
     target: TargetOption,
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the C project.")] = Path("out"),
     elf: Annotated[bool, typer.Option("--elf", help="Also write the measuring firmware, firmware.elf.")] = False,
+    clock_mhz: ClockOption = None,
     toolchain: CompilerOption = "zig",
     cflags: FlagsOption = "",
     lowering: LoweringChoice = LoweringOption.optimized,
@@ -46,7 +48,7 @@ def compile_model(
 
     Example:  crest compile model.tflite --target nano33ble -o out/
     """
-    board = load_target(target)
+    board = load_target(target).at(clock_mhz)
     conditions = Conditions(board, Continuous(), Reserve(), max(board.clock_mhz))
     pricing = Pricing(conditions, EmulatedBackend(), build_options(toolchain, cflags, lowering, placement))
     program = pricing.build(read_model(model))

@@ -11,6 +11,7 @@ import typer
 from crest.backends.emulated import EmulatedBackend
 from crest.cli.console import results, write_output
 from crest.cli.options import (
+    ClockOption,
     CompilerOption,
     FlagsOption,
     LoweringChoice,
@@ -61,6 +62,7 @@ def measure(
     ),
     period_ms: Annotated[float, typer.Option(min=0.001, max=1e9, help="Period of the cadenced schedule.")] = 200.0,
     sleep: Annotated[SleepOption, typer.Option(help="State between two inferences.")] = SleepOption.deep,
+    clock_mhz: ClockOption = None,
     toolchain: CompilerOption = "zig",
     cflags: FlagsOption = "",
     lowering: LoweringChoice = LoweringOption.optimized,
@@ -78,7 +80,7 @@ def measure(
     Example:  crest measure model.tflite --target nano33ble --schedule cadenced --period-ms 200
     """
     graph = read_model(model)
-    board = load_target(target)
+    board = load_target(target).at(clock_mhz)
     when: Schedule = Continuous()
     if schedule is ScheduleOption.cadenced:
         when = Cadenced(period_ms=period_ms, sleep="deep_sleep" if sleep is SleepOption.deep else "sleep")

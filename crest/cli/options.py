@@ -22,6 +22,11 @@ TargetOption = Annotated[
 ]
 
 
+ClockOption = Annotated[
+    float | None,
+    typer.Option("--clock-mhz", help="One of the board's clocks; by default the fastest.", show_default=False),
+]
+
 CompilerOption = Annotated[
     str, typer.Option("--toolchain", help="Compiler: zig, gcc, or the command of your GCC for Arm.")
 ]

@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from crest.cli.console import results, write_output
-from crest.cli.options import TargetOption
+from crest.cli.options import ClockOption, TargetOption
 from crest.emulators.profile import INSTRUCTION_CLASSES
 from crest.emulators.stubs import load_stubs
 from crest.errors import EmulationError
@@ -31,6 +31,7 @@ def register(app: typer.Typer) -> None:
 def profile(
     firmware: Annotated[Path, typer.Argument(help="An .elf for a Cortex-M, not stripped.", show_default=False)],
     target: TargetOption,
+    clock_mhz: ClockOption = None,
     begin: Annotated[
         str | None, typer.Option("--from", help="Begin where this function is entered first; by default at reset.")
     ] = None,
@@ -54,7 +55,7 @@ def profile(
 
     Example:  crest profile firmware.elf --target nano33ble --from main --speedscope flame.json
     """
-    board = load_target(target)
+    board = load_target(target).at(clock_mhz)
     request = ProfileRequest(
         elf=_read(firmware),
         target=board,

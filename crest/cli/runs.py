@@ -73,7 +73,7 @@ def reprice_run(
 def _write(run: Path) -> None:
     header, records = read_run(run)
     study = parse_study(header.study, source=str(run), folder=Path(header.study_folder))
-    target = load_target(study.target)
+    target = load_target(study.target).at(study.clock_mhz)
     power = load_power(target, max(target.clock_mhz))
     files = write_report(run, records, supply_volt=power.states.volt)
     results.print(front_table(records))

@@ -205,7 +205,8 @@ def _build(lowered: Lowered, target: Target, toolchain: Toolchain, layout: Layou
 
 
 def harness_objects(target: Target, toolchain: Toolchain, defines: Sequence[str] = ()) -> list[Path]:
-    """The measuring harness, compiled for a board."""
+    """The measuring harness, compiled for a board at its fastest clock."""
+    defines = (*defines, f"CREST_CLOCK_MHZ={max(target.clock_mhz):g}")
     firmware = asset_path("firmware")
     folders = [firmware / "runtime", *target.board_folders]
     sources = sorted(source for folder in folders for source in folder.glob("*.c"))

@@ -110,5 +110,5 @@ def _check_regions(model: EnergyModel, target: Target, path: Path) -> None:
                 f"{path}: {model.boundary}: fetch_region {state.fetch_region!r} is no region of {target.name!r}",
                 hint=f"regions: {', '.join(sorted(regions))}",
             )
-        if state.clock_mhz not in target.clock_mhz:
+        if state.clock_mhz not in target.every_clock_mhz:
             raise AssetError(f"{path}: {model.boundary}: {target.name!r} has no clock of {state.clock_mhz:g} MHz")

@@ -114,7 +114,7 @@ def set_up(study: Study) -> Setup:
         AssetError: a target or model file that is missing or malformed.
         DataError: the workload's data are missing or broken.
     """
-    target = load_target(study.target)
+    target = load_target(study.target).at(study.clock_mhz)
     family = load_family(study.model.family)
     workload = load_workload(study.workload, study.folder)
     space = narrow_space(family.space, study.model.space, "model.space")

@@ -89,6 +89,10 @@ class ToolchainChoice(Frozen):
 class TargetOptions(Frozen):
     """How the board is used."""
 
+    clock_mhz: float | None = Field(
+        default=None, gt=0, allow_inf_nan=False, description="one of the board's clocks; by default the fastest"
+    )
+
     placement: Annotated[Placement, WordOrMapping((AUTO,), PARTS)] = Field(
         default=AS_TARGET, description="where code, weights and arena lie: auto, or a memory region for each part"
     )
@@ -240,6 +244,12 @@ class Study(Frozen):
         """The target as ``crest.targets.load_target`` wants it: a name, or the absolute path of a .yaml."""
         (written,) = self.targets
         return str(self.resolve(written)) if written.endswith(".yaml") else written
+
+    @property
+    def clock_mhz(self) -> float | None:
+        """The clock of the board; None for the fastest."""
+        (options,) = self.targets.values()
+        return options.clock_mhz
 
     @property
     def placement(self) -> Placement:

@@ -14,7 +14,7 @@ is not extrapolated: it takes the stall factor of the target, and an interval th
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import Final, Literal
 
 from pydantic import Field, model_validator
 
@@ -25,6 +25,10 @@ from crest.frozen import Frozen
 from crest.measurement import Estimate
 from crest.targets import Target
 from crest.yaml_io import load_yaml, validate
+
+_FLASH_READS: Final = (
+    "fetch_misses_sequential", "fetch_misses_branch", "flash_load_misses", "flash_load_misses_sequential",
+)  # fmt: skip
 
 
 class Term(Frozen):
@@ -45,6 +49,11 @@ class Term(Frozen):
             raise ValueError(f"cycles {self.cycles:g} lie outside of [{self.low:g}, {self.high:g}]")
         return self
 
+    def sparing(self, cycles: float) -> Term:
+        """The term with so many cycles less, not below zero; it is declared then."""
+        low, value = (max(0.0, number - cycles) for number in (self.low, self.cycles))
+        return self.model_copy(update={"low": low, "cycles": value, "origin": "declared"})
+
 
 class RelativeError(Frozen):
     """Ends of measured / predicted cycles, and how likely they hold."""
@@ -56,16 +65,19 @@ class RelativeError(Frozen):
 
 
 class MemoryTiming(Frozen):
-    """The memory system of a target at one clock.
+    """The memory system of a target.
 
     Attributes:
+        clock_mhz: of the core, at which the terms hold; None: at all, for the memories follow the core's clock.
+        cycles_per_wait_state: of the core, which each read of flash takes less at a clock with a wait state less.
         domain: by count, the range of its share of the executed instructions in the programs that were fitted.
         data: what the terms were fitted to; ``residual``: how well they fit it.
     """
 
     target: str
     version: int = Field(ge=1)
-    clock_mhz: float = Field(gt=0)
+    clock_mhz: float | None = Field(gt=0)
+    cycles_per_wait_state: float = Field(default=1, ge=0)
     terms: tuple[Term, ...] = Field(min_length=1)
     candidate_error: RelativeError
     common_error: RelativeError
@@ -96,6 +108,21 @@ class MemoryTiming(Frozen):
         confidence = self.common_error.confidence
         return Estimate(value=self.waits(counts), origin="emulated", **ends, confidence=confidence)
 
+    def at(self, target: Target) -> MemoryTiming | None:
+        """The terms at the fastest clock of a target: reads of flash spare the wait states that it has less.
+
+        The upper ends stay, for what a read costs beyond its wait states may not shrink with them.
+        """
+        clock_mhz = max(target.clock_mhz)
+        if self.clock_mhz in (None, clock_mhz):
+            return self
+        now, then = target.flash_wait_states(clock_mhz), target.flash_wait_states(self.clock_mhz or clock_mhz)
+        if now is None or then is None:
+            return None
+        spared = self.cycles_per_wait_state * (then - now)
+        terms = tuple(term.sparing(spared) if term.count in _FLASH_READS else term for term in self.terms)
+        return self.model_copy(update={"clock_mhz": clock_mhz, "terms": terms})
+
     @property
     def is_fitted(self) -> bool:
         """Whether a term was fitted: it then holds for code where that of the data lay."""
@@ -112,10 +139,10 @@ def load_memory_timing(target: Target) -> MemoryTiming | None:
     """Read ``emulation/memories/<target>.yaml``, or ``<target>.memory.yaml`` beside a target of the user's.
 
     Returns:
-        None where there is none.
+        None where there is none, or where it holds at another clock and the wait states at this one are not known.
 
     Raises:
-        AssetError: it is malformed, of another board, or of another clock than the target's fastest.
+        AssetError: it is malformed, or of another board.
     """
     beside = target.folder / f"{target.name}.memory.yaml" if target.folder else None
     path = beside if beside and beside.exists() else asset_path("emulation", "memories") / f"{target.name}.yaml"
@@ -124,10 +151,4 @@ def load_memory_timing(target: Target) -> MemoryTiming | None:
     timing = validate(load_yaml(path, AssetError), MemoryTiming, str(path), AssetError)
     if timing.target != target.name:
         raise AssetError(f"{path}: this is the memory system of {timing.target!r}, not of {target.name!r}")
-    fastest_mhz = max(target.clock_mhz)
-    if timing.clock_mhz != fastest_mhz:
-        raise AssetError(
-            f"{path}: these are waits at {timing.clock_mhz:g} MHz, and {target.name} runs at {fastest_mhz:g} MHz",
-            hint="wait states change with the clock: state the terms at the fastest clock of the target",
-        )
-    return timing
+    return timing.at(target)

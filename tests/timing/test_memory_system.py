@@ -126,9 +126,6 @@ def test_a_file_of_another_board_is_an_error(tmp_path):
         load_memory_timing(target)
     (tmp_path / "x.memory.yaml").write_text(yaml.safe_dump({**SHIPPED, "target": "x"}))
     assert load_memory_timing(target) is not None
-    (tmp_path / "x.memory.yaml").write_text(yaml.safe_dump({**SHIPPED, "target": "x", "clock_mhz": 90}))
-    with pytest.raises(AssetError, match="waits at 90 MHz, and x runs at 180 MHz"):
-        load_memory_timing(target)
 
 
 def test_documented_terms_hold_for_any_program():
