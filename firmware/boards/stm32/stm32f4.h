@@ -47,9 +47,10 @@
 #define ACR_LATENCY 15u
 #define ACR_PRFTEN (1u << 8)
 
-/* HSE * n / m / 2 with over-drive, for the top clocks. The bus APB1 runs at a quarter of it, APB2 at half. PLLCFGR_Q and
+/* HSE * n / m / 2, with over-drive for the top clocks. The bus APB1 runs at a quarter of it, APB2 at half. PLLCFGR_Q and
  * PLLCFGR_R feed nothing here and only have to stay within their limits. */
-static inline void stm32f4_start_clock(uint32_t bypass, uint32_t pllcfgr, uint32_t accelerators, uint32_t wait_states) {
+static inline void stm32f4_start_clock(uint32_t bypass, uint32_t pllcfgr, uint32_t accelerators, uint32_t wait_states,
+                                       int over_drive) {
   set_bits(RCC_APB1ENR, APB1ENR_PWR);
   set_bits(PWR_CR, CR_VOS_1);
   set_bits(RCC_CR, bypass);
@@ -57,10 +58,12 @@ static inline void stm32f4_start_clock(uint32_t bypass, uint32_t pllcfgr, uint32
   wait_for(RCC_CR, CR_HSERDY, CR_HSERDY);
   REGISTER(RCC_PLLCFGR) = PLLCFGR_SRC_HSE | PLLCFGR_P_2 | pllcfgr;
   set_bits(RCC_CR, CR_PLLON);
-  set_bits(PWR_CR, CR_ODEN);
-  wait_for(PWR_CSR, CSR_ODRDY, CSR_ODRDY);
-  set_bits(PWR_CR, CR_ODSWEN);
-  wait_for(PWR_CSR, CSR_ODSWRDY, CSR_ODSWRDY);
+  if (over_drive) {
+    set_bits(PWR_CR, CR_ODEN);
+    wait_for(PWR_CSR, CSR_ODRDY, CSR_ODRDY);
+    set_bits(PWR_CR, CR_ODSWEN);
+    wait_for(PWR_CSR, CSR_ODSWRDY, CSR_ODSWRDY);
+  }
   REGISTER(FLASH_ACR) = accelerators | wait_states;
   wait_for(FLASH_ACR, ACR_LATENCY, wait_states);
   REGISTER(RCC_CFGR) = CFGR_PPRE1_4 | CFGR_PPRE2_2;

@@ -1,19 +1,33 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* 32F746GDISCOVERY: STM32F746 at 216 MHz from its 25 MHz crystal; USART1 is the ST-LINK's serial port.
+/* 32F746GDISCOVERY: STM32F746 at 216 or 108 MHz from its 25 MHz crystal; USART1 is the ST-LINK's serial port.
  * Registers and sequences: RM0385, chapters PWR (over-drive), RCC, FLASH, GPIO. */
 #include "board.h"
 #include "stm32f4.h"
 
 #define USART1 0x40011000u
 #define ACR_ARTEN (1u << 9)
-#define WAIT_STATES 7u
-#define CLOCK_HZ 216000000u
 #define AF7 7u
 
+#ifndef CREST_CLOCK_MHZ
+#define CREST_CLOCK_MHZ 216
+#endif
+#if CREST_CLOCK_MHZ == 216
+#define WAIT_STATES 7u
+#define PLL_Q 9u
+#define OVER_DRIVE 1
+#elif CREST_CLOCK_MHZ == 108
+#define WAIT_STATES 3u
+#define PLL_Q 5u
+#define OVER_DRIVE 0
+#else
+#error "the board has no such clock"
+#endif
+#define CLOCK_HZ (CREST_CLOCK_MHZ * 1000000u)
+
 void board_init(void) {
-  uint32_t pll = PLLCFGR_M(25u) | PLLCFGR_N(432u) | PLLCFGR_Q(9u) | PLLCFGR_R(2u);
+  uint32_t pll = PLLCFGR_M(25u) | PLLCFGR_N(2u * CREST_CLOCK_MHZ) | PLLCFGR_Q(PLL_Q) | PLLCFGR_R(2u);
   /* The accelerator serves the flash's ITCM port; code is linked for its AXI port, behind the caches. */
-  stm32f4_start_clock(0, pll, ACR_PRFTEN | ACR_ARTEN, WAIT_STATES);
+  stm32f4_start_clock(0, pll, ACR_PRFTEN | ACR_ARTEN, WAIT_STATES, OVER_DRIVE);
   cortex_m7_enable_caches();
   set_bits(RCC_AHB1ENR, AHB1ENR_GPIOA | AHB1ENR_GPIOB);
   set_bits(RCC_APB2ENR, APB2ENR_USART1);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* NUCLEO-F446RE: STM32F446 at 180 MHz from the 8 MHz of the ST-LINK; USART2 is the ST-LINK's serial port.
+/* NUCLEO-F446RE: STM32F446 at 180 or 84 MHz from the 8 MHz of the ST-LINK; USART2 is the ST-LINK's serial port.
  * Registers and sequences: RM0390, chapters PWR (over-drive), RCC, FLASH, GPIO. */
 #include "board.h"
 #include "stm32f4.h"
@@ -7,13 +7,27 @@
 #define USART2 0x40004400u
 #define ACR_ICEN (1u << 9)
 #define ACR_DCEN (1u << 10)
-#define WAIT_STATES 5u
-#define CLOCK_HZ 180000000u
 #define AF7 7u
 
+#ifndef CREST_CLOCK_MHZ
+#define CREST_CLOCK_MHZ 180
+#endif
+#if CREST_CLOCK_MHZ == 180
+#define WAIT_STATES 5u
+#define PLL_Q 8u
+#define OVER_DRIVE 1
+#elif CREST_CLOCK_MHZ == 84
+#define WAIT_STATES 2u
+#define PLL_Q 4u
+#define OVER_DRIVE 0
+#else
+#error "the board has no such clock"
+#endif
+#define CLOCK_HZ (CREST_CLOCK_MHZ * 1000000u)
+
 void board_init(void) {
-  uint32_t pll = PLLCFGR_M(4u) | PLLCFGR_N(180u) | PLLCFGR_Q(8u) | PLLCFGR_R(2u);
-  stm32f4_start_clock(CR_HSEBYP, pll, ACR_PRFTEN | ACR_ICEN | ACR_DCEN, WAIT_STATES);
+  uint32_t pll = PLLCFGR_M(4u) | PLLCFGR_N(CREST_CLOCK_MHZ) | PLLCFGR_Q(PLL_Q) | PLLCFGR_R(2u);
+  stm32f4_start_clock(CR_HSEBYP, pll, ACR_PRFTEN | ACR_ICEN | ACR_DCEN, WAIT_STATES, OVER_DRIVE);
   set_bits(RCC_AHB1ENR, AHB1ENR_GPIOA);
   set_bits(RCC_APB1ENR, APB1ENR_USART2);
   stm32_uart_pin(GPIOA, 2, AF7);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* NUCLEO-G0B1RE: STM32G0B1 at 64 MHz from its own 16 MHz oscillator; USART2 is the ST-LINK's serial port.
- * Registers: RM0444, chapters RCC, FLASH, GPIO, USART. After reset the regulator is in range 1, which this clock needs. */
+/* NUCLEO-G0B1RE: STM32G0B1 at 64 or 32 MHz from its own 16 MHz oscillator; USART2 is the ST-LINK's serial port.
+ * Registers: RM0444, chapters RCC, FLASH, GPIO, USART. After reset the regulator is in range 1, which these clocks need. */
 #include "board.h"
 #include "stm32.h"
 
@@ -31,16 +31,27 @@
 #define ACR_LATENCY 7u
 #define ACR_PRFTEN (1u << 8)
 #define ACR_ICEN (1u << 9)
-#define WAIT_STATES 2u
 
-#define CLOCK_HZ 64000000u
+#ifndef CREST_CLOCK_MHZ
+#define CREST_CLOCK_MHZ 64
+#endif
+#if CREST_CLOCK_MHZ == 64
+#define WAIT_STATES 2u
+#define PLL_R 2u
+#elif CREST_CLOCK_MHZ == 32
+#define WAIT_STATES 1u
+#define PLL_R 4u
+#else
+#error "the board has no such clock"
+#endif
+#define CLOCK_HZ (CREST_CLOCK_MHZ * 1000000u)
 #define AF1 1u
 
 static void start_clock(void) {
   set_bits(RCC_CR, CR_HSION);
   wait_for(RCC_CR, CR_HSIRDY, CR_HSIRDY);
-  /* 16 MHz / 1 * 8 / 2 */
-  REGISTER(RCC_PLLCFGR) = PLLCFGR_SRC_HSI | PLLCFGR_M(1u) | PLLCFGR_N(8u) | PLLCFGR_R(2u) | PLLCFGR_REN;
+  /* 16 MHz / 1 * 8 / PLL_R */
+  REGISTER(RCC_PLLCFGR) = PLLCFGR_SRC_HSI | PLLCFGR_M(1u) | PLLCFGR_N(8u) | PLLCFGR_R(PLL_R) | PLLCFGR_REN;
   set_bits(RCC_CR, CR_PLLON);
   set_field(FLASH_ACR, ACR_LATENCY, ACR_PRFTEN | ACR_ICEN | WAIT_STATES); /* the rest is the debugger's */
   wait_for(FLASH_ACR, ACR_LATENCY, WAIT_STATES);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* NUCLEO-H7A3ZI-Q: STM32H7A3 at 280 MHz from the 8 MHz of the ST-LINK, core supplied by the step-down converter; USART3
+/* NUCLEO-H7A3ZI-Q: STM32H7A3 at 280 or 140 MHz from the 8 MHz of the ST-LINK, core supplied by the step-down converter; USART3
  * is the ST-LINK's serial port. Registers and sequences: RM0455, chapters PWR, RCC, FLASH, GPIO, USART. */
 #include "board.h"
 #include "stm32h7.h"
@@ -20,9 +20,22 @@
 #define AHB4ENR_GPIOD (1u << 3)
 #define APB1LENR_USART3 (1u << 18)
 #define VOS_0 (3u << 14)
-#define WAIT_STATES 6u
 
-#define APB1_HZ 140000000u
+#ifndef CREST_CLOCK_MHZ
+#define CREST_CLOCK_MHZ 280
+#endif
+#if CREST_CLOCK_MHZ == 280
+#define WAIT_STATES 6u
+#define PLL_P 2u
+#elif CREST_CLOCK_MHZ == 140
+#define WAIT_STATES 3u
+#define PLL_P 4u
+#else
+#error "the board has no such clock"
+#endif
+#define CLOCK_HZ (CREST_CLOCK_MHZ * 1000000u)
+
+#define APB1_HZ (CLOCK_HZ / 2u)
 #define AF7 7u
 
 static void start_clock(void) {
@@ -34,7 +47,7 @@ static void start_clock(void) {
   REGISTER(RCC_CDCFGR1) = CDCFGR1_CDPPRE_2; /* the buses run at the clock of the core, the peripherals at half of it */
   REGISTER(RCC_CDCFGR2) = CDCFGR2_CDPPRE1_2 | CDCFGR2_CDPPRE2_2;
   REGISTER(RCC_SRDCFGR) = SRDCFGR_SRDPPRE_2;
-  stm32h7_start_pll(4u, PLLCFGR_RGE1_2_TO_4_MHZ, PLL1DIVR(280u, 2u, 4u, 2u));
+  stm32h7_start_pll(4u, PLLCFGR_RGE1_2_TO_4_MHZ, PLL1DIVR(280u, PLL_P, 4u, 2u));
   stm32h7_select_clock(CFGR_SW_PLL1);
 }
 
@@ -52,4 +65,4 @@ uint8_t board_read_byte(void) { return stm32f7_usart_read(USART3); }
 
 void board_write(const uint8_t *data, uint32_t bytes) { stm32f7_usart_write(USART3, data, bytes); }
 
-uint32_t board_clock_hz(void) { return 280000000u; }
+uint32_t board_clock_hz(void) { return CLOCK_HZ; }

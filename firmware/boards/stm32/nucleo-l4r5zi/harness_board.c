@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* NUCLEO-L4R5ZI: STM32L4R5 at 120 MHz from its own 16 MHz oscillator; LPUART1 is the ST-LINK's serial port.
+/* NUCLEO-L4R5ZI: STM32L4R5 at 120 or 80 MHz from its own 16 MHz oscillator; LPUART1 is the ST-LINK's serial port.
  * Registers and sequences: RM0432, chapters PWR (range 1 boost, VDDIO2), RCC, FLASH, GPIO, LPUART. */
 #include "board.h"
 #include "stm32.h"
@@ -45,9 +45,22 @@
 #define ACR_PRFTEN (1u << 8)
 #define ACR_ICEN (1u << 9)
 #define ACR_DCEN (1u << 10)
-#define WAIT_STATES 5u
 
-#define CLOCK_HZ 120000000u
+#ifndef CREST_CLOCK_MHZ
+#define CREST_CLOCK_MHZ 120
+#endif
+#if CREST_CLOCK_MHZ == 120
+#define WAIT_STATES 5u
+#define PLL_N 30u
+#define R1MODE 0u /* boost: above 80 MHz */
+#elif CREST_CLOCK_MHZ == 80
+#define WAIT_STATES 3u
+#define PLL_N 20u
+#define R1MODE CR5_R1MODE
+#else
+#error "the board has no such clock"
+#endif
+#define CLOCK_HZ (CREST_CLOCK_MHZ * 1000000u)
 #define LPUART_DIVIDER ((uint32_t)((256ull * CLOCK_HZ + BAUD / 2u) / BAUD))
 #define AF8 8u
 #define MICROSECOND 120u
@@ -56,16 +69,16 @@ static void start_clock(void) {
   set_bits(RCC_APB1ENR1, APB1ENR1_PWR);
   set_field(PWR_CR1, CR1_VOS, CR1_VOS_1);
   wait_for(PWR_SR2, SR2_VOSF, 0);
-  set_field(PWR_CR5, CR5_R1MODE, 0); /* boost: above 80 MHz */
+  set_field(PWR_CR5, CR5_R1MODE, R1MODE);
   set_bits(RCC_CR, CR_HSION);
   wait_for(RCC_CR, CR_HSIRDY, CR_HSIRDY);
-  /* 16 MHz / 2 * 30 / 2 */
-  REGISTER(RCC_PLLCFGR) = PLLCFGR_SRC_HSI | PLLCFGR_M(2u) | PLLCFGR_N(30u) | PLLCFGR_R_2 | PLLCFGR_REN;
+  /* 16 MHz / 2 * PLL_N / 2 */
+  REGISTER(RCC_PLLCFGR) = PLLCFGR_SRC_HSI | PLLCFGR_M(2u) | PLLCFGR_N(PLL_N) | PLLCFGR_R_2 | PLLCFGR_REN;
   set_bits(RCC_CR, CR_PLLON);
   REGISTER(FLASH_ACR) = ACR_PRFTEN | ACR_ICEN | ACR_DCEN | WAIT_STATES;
   wait_for(FLASH_ACR, ACR_LATENCY, WAIT_STATES);
   wait_for(RCC_CR, CR_PLLRDY, CR_PLLRDY);
-  set_field(RCC_CFGR, CFGR_HPRE, CFGR_HPRE_2); /* half the speed for the first microsecond */
+  set_field(RCC_CFGR, CFGR_HPRE, CFGR_HPRE_2); /* half the speed for the first microsecond, needed above 80 MHz */
   set_field(RCC_CFGR, CFGR_SW, CFGR_SW_PLL);
   wait_for(RCC_CFGR, CFGR_SWS, CFGR_SWS_PLL);
   for (volatile uint32_t i = 0; i < MICROSECOND; i++) {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Arduino Portenta H7: Cortex-M7 of the STM32H747 at 480 MHz from the 25 MHz oscillator; the Cortex-M4 stays in reset.
+/* Arduino Portenta H7: Cortex-M7 of the STM32H747 at 480 or 240 MHz from the 25 MHz oscillator; the Cortex-M4 stays in reset.
  * There is no serial port over USB: USART1 is on the header, TX PA9 and RX PA10. The bootloader leaves its clocks running.
  * Registers and sequences: RM0399, chapters PWR, RCC, SYSCFG, FLASH, GPIO, USART. */
 #include "board.h"
@@ -31,14 +31,27 @@
 #define APB4ENR_SYSCFG (1u << 1)
 #define PWRCR_ODEN (1u << 0)
 #define VOS_1 (3u << 14)
+
+#ifndef CREST_CLOCK_MHZ
+#define CREST_CLOCK_MHZ 480
+#endif
+#if CREST_CLOCK_MHZ == 480
 #define WAIT_STATES 4u
+#define PLL_P 2u
+#elif CREST_CLOCK_MHZ == 240
+#define WAIT_STATES 1u
+#define PLL_P 4u
+#else
+#error "the board has no such clock"
+#endif
+#define CLOCK_HZ (CREST_CLOCK_MHZ * 1000000u)
 
 #define CR_PLLS_ON (0x15u << 24)
 #define CR_PLLS_RDY (0x2Au << 24)
 #define SYST_CSR 0xE000E010u
 #define OSCEN_PIN 1u
 #define MODER_OUTPUT 1u
-#define APB2_HZ 120000000u
+#define APB2_HZ (CLOCK_HZ / 4u)
 #define AF7 7u
 
 /* Interrupts of the bootloader find no handler here; the source of the PLLs can be chosen while all of them stand. */
@@ -74,10 +87,10 @@ static void start_clock(void) {
   enable_oscillator();
   set_field(FLASH_ACR, ACR_LATENCY, WAIT_STATES);
   wait_for(FLASH_ACR, ACR_LATENCY, WAIT_STATES);
-  REGISTER(RCC_D1CFGR) = D1CFGR_HPRE_2 | D1CFGR_D1PPRE_2; /* buses at 240 MHz, peripherals at 120 MHz */
+  REGISTER(RCC_D1CFGR) = D1CFGR_HPRE_2 | D1CFGR_D1PPRE_2; /* buses at half the clock of the core, peripherals at a quarter */
   REGISTER(RCC_D2CFGR) = D2CFGR_D2PPRE1_2 | D2CFGR_D2PPRE2_2;
   REGISTER(RCC_D3CFGR) = D3CFGR_D3PPRE_2;
-  stm32h7_start_pll(5u, PLLCFGR_RGE1_4_TO_8_MHZ, PLL1DIVR(192u, 2u, 10u, 2u));
+  stm32h7_start_pll(5u, PLLCFGR_RGE1_4_TO_8_MHZ, PLL1DIVR(192u, PLL_P, 10u, 2u));
   stm32h7_select_clock(CFGR_SW_PLL1);
 }
 
@@ -96,4 +109,4 @@ uint8_t board_read_byte(void) { return stm32f7_usart_read(USART1); }
 
 void board_write(const uint8_t *data, uint32_t bytes) { stm32f7_usart_write(USART1, data, bytes); }
 
-uint32_t board_clock_hz(void) { return 480000000u; }
+uint32_t board_clock_hz(void) { return CLOCK_HZ; }
