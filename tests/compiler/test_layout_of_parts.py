@@ -27,6 +27,7 @@ BOARD = BASE.model_copy(
             Region(name="itcm", kind="itcm", base=0x1000_0000, size_bytes=0x4000),
             Region(name="dtcm", kind="dtcm", base=0x3000_0000, size_bytes=0x4000),
         ),
+        "fetch_stall_factor_in": {"itcm": BASE.fetch_stall_factor},
         "auto_placement": Preferences(code=("itcm",), weights=("dtcm",), arena=("dtcm",)),
     }
 )
