@@ -51,6 +51,7 @@ def clocks_f4_f7(read, crystal: float, bus: int) -> Clocks:
     core = oscillator / (2, 4, 6, 8)[pll >> 16 & 3] / ahb(cfgr >> 4 & 15)
     assert oscillator / (pll >> 24 & 15) <= 48, "output Q"
     assert read(0x40007004) >> 16 & 3 == (3 if core > 168 else 0), "over-drive"
+    assert read(0x40007000) >> 14 & 3 == (3 if core > 144 else 1), "voltage scale 1 for the top clocks, 3 below"
     apb1, apb2 = core / apb(cfgr >> 10 & 7), core / apb(cfgr >> 13 & 7)
     assert apb1 <= core / 4 and apb2 <= core / 2, "limits of the peripheral buses at the top clock"
     return Clocks(core, {1: apb1, 2: apb2}[bus], comparator, oscillator, ((0.95, 2.1), (100, 432)))
