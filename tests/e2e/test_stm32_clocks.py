@@ -23,13 +23,11 @@ BAUD = 115200
 
 @dataclass(frozen=True)
 class Clocks:
-    """In MHz; ``limits`` are those of the phase comparator and of the oscillator of the PLL."""
+    """In MHz; ``pll``: its phase comparator and its oscillator, each with its limits; nothing while it is off."""
 
     core: float
     usart: float
-    comparator: float
-    oscillator: float
-    limits: tuple[tuple[float, float], tuple[float, float]]
+    pll: tuple[tuple[float, tuple[float, float]], ...] = ()
 
 
 def ahb(code: int) -> int:
@@ -54,46 +52,62 @@ def clocks_f4_f7(read, crystal: float, bus: int) -> Clocks:
     assert read(0x40007000) >> 14 & 3 == (3 if core > 144 else 1), "voltage scale 1 for the top clocks, 3 below"
     apb1, apb2 = core / apb(cfgr >> 10 & 7), core / apb(cfgr >> 13 & 7)
     assert apb1 <= core / 4 and apb2 <= core / 2, "limits of the peripheral buses at the top clock"
-    return Clocks(core, {1: apb1, 2: apb2}[bus], comparator, oscillator, ((0.95, 2.1), (100, 432)))
+    return Clocks(core, {1: apb1, 2: apb2}[bus], ((comparator, (0.95, 2.1)), (oscillator, (100, 432))))
 
 
 def clocks_l4plus(read, internal: float, _bus: int) -> Clocks:
     """RM0432: RCC at 0x40021000."""
     pll, cfgr = read(0x4002100C), read(0x40021008)
-    assert cfgr >> 2 & 3 == 3 and pll & 3 == 2 and pll >> 24 & 1, "runs from output R of the PLL, which runs from HSI16"
-    comparator = internal / ((pll >> 4 & 15) + 1)
-    oscillator = comparator * (pll >> 8 & 0x7F)
-    core = oscillator / (2 * ((pll >> 25 & 3) + 1)) / ahb(cfgr >> 4 & 15)
+    source, pll_on = cfgr >> 2 & 3, read(0x40021000) >> 24 & 1
+    assert source == (3 if pll_on else 1), "runs from the PLL, or from HSI16 with the PLL off"
+    system, states = internal, ()
+    if pll_on:
+        assert pll & 3 == 2 and pll >> 24 & 1, "output R of the PLL, which runs from HSI16"
+        comparator = internal / ((pll >> 4 & 15) + 1)
+        oscillator = comparator * (pll >> 8 & 0x7F)
+        system, states = oscillator / (2 * ((pll >> 25 & 3) + 1)), ((comparator, (2.66, 8)), (oscillator, (64, 344)))
+    core = system / ahb(cfgr >> 4 & 15)
     assert bool(read(0x40007080) >> 8 & 1) == (core <= 80) and read(0x40007000) >> 9 & 3 == 1, "range 1, boost"
     assert read(0x40007004) >> 9 & 1, "VDDIO2 for port G"
-    return Clocks(core, core / apb(cfgr >> 8 & 7), comparator, oscillator, ((2.66, 8), (64, 344)))
+    return Clocks(core, core / apb(cfgr >> 8 & 7), states)
 
 
 def clocks_g0(read, internal: float, _bus: int) -> Clocks:
     """RM0444: RCC at 0x40021000."""
     pll, cfgr = read(0x4002100C), read(0x40021008)
-    assert cfgr >> 3 & 7 == 2 and pll & 3 == 2 and pll >> 28 & 1, "runs from output R of the PLL, which runs from HSI16"
-    comparator = internal / ((pll >> 4 & 7) + 1)
-    oscillator = comparator * (pll >> 8 & 0x7F)
-    core = oscillator / ((pll >> 29 & 7) + 1) / ahb(cfgr >> 8 & 15)
-    return Clocks(core, core / apb(cfgr >> 12 & 7), comparator, oscillator, ((2.66, 16), (64, 344)))
+    control = read(0x40021000)
+    source, pll_on = cfgr >> 3 & 7, control >> 24 & 1
+    assert source == (2 if pll_on else 0), "runs from the PLL, or from HSI16 with the PLL off"
+    system, states = internal / (1 << (control >> 11 & 7)), ()
+    if pll_on:
+        assert pll & 3 == 2 and pll >> 28 & 1, "output R of the PLL, which runs from HSI16"
+        comparator = internal / ((pll >> 4 & 7) + 1)
+        oscillator = comparator * (pll >> 8 & 0x7F)
+        system, states = oscillator / ((pll >> 29 & 7) + 1), ((comparator, (2.66, 16)), (oscillator, (64, 344)))
+    core = system / ahb(cfgr >> 8 & 15)
+    return Clocks(core, core / apb(cfgr >> 12 & 7), states)
 
 
 def clocks_h7(read, external: float, bus: int) -> Clocks:
     """RM0399 and RM0455: RCC at 0x58024400."""
-    select, config, dividers = read(0x58024428), read(0x5802442C), read(0x58024430)
-    assert read(0x58024410) >> 3 & 7 == 3 and select & 3 == 2, "runs from PLL1, and PLL1 from HSE"
-    assert not config & 0b11 and config >> 16 & 1, "no fraction, wide oscillator, output P"
-    comparator = external / (select >> 4 & 0x3F)
-    low, high = ((1, 2), (2, 4), (4, 8), (8, 16))[config >> 2 & 3]
-    oscillator = comparator * ((dividers & 0x1FF) + 1)
-    system = oscillator / ((dividers >> 9 & 0x7F) + 1)
+    control, source = read(0x58024400), read(0x58024410) >> 3 & 7
+    pll_on = control >> 24 & 1
+    assert source == (3 if pll_on else 0), "runs from PLL1, or from HSI with PLL1 off"
+    system, states = 64 / (1 << (control >> 3 & 3)), ()
+    if pll_on:
+        select, config, dividers = read(0x58024428), read(0x5802442C), read(0x58024430)
+        assert select & 3 == 2 and not config & 0b11 and config >> 16 & 1, "HSE; no fraction, wide oscillator, output P"
+        comparator = external / (select >> 4 & 0x3F)
+        oscillator = comparator * ((dividers & 0x1FF) + 1)
+        ranges = ((1, 2), (2, 4), (4, 8), (8, 16))
+        system = oscillator / ((dividers >> 9 & 0x7F) + 1)
+        states = ((comparator, ranges[config >> 2 & 3]), (oscillator, (192, 960)))
     domain1, domain2 = read(0x58024418), read(0x5802441C)
     core = system / ahb(domain1 >> 8 & 15)
     buses = core / ahb(domain1 & 15)
     usart = buses / apb(domain2 >> (4 if bus == 1 else 8) & 7)
     assert usart <= core / 2 and read(0x58024818) >> 14 & 3 == 3, "limit of the peripheral buses; top voltage"
-    return Clocks(core, usart, comparator, oscillator, ((low, high), (192, 960)))
+    return Clocks(core, usart, states)
 
 
 # Decoder, oscillator in MHz, bus of the USART, FLASH_ACR.
@@ -118,7 +132,7 @@ def test_the_clock_tree_gives_the_stated_clock_and_the_baud_rate(name, clock_mhz
     assert machine.receive() == b""  # it waits for the host
     clocks = decode(lambda address: machine._bus.read(address, 4), oscillator, bus)
     assert clocks.core == clock_mhz
-    for value, (low, high) in zip((clocks.comparator, clocks.oscillator), clocks.limits, strict=True):
+    for value, (low, high) in clocks.pll:
         assert low <= value <= high
     assert machine._bus.read(flash, 4) & 15 == target.flash_wait_states(clock_mhz)
     uart = target.peripherals[target.uart]

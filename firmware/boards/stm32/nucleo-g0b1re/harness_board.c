@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* NUCLEO-G0B1RE: STM32G0B1 at 64 or 32 MHz from its own 16 MHz oscillator; USART2 is the ST-LINK's serial port.
- * Registers: RM0444, chapters RCC, FLASH, GPIO, USART. After reset the regulator is in range 1, which these clocks need. */
+/* NUCLEO-G0B1RE: STM32G0B1 at 64, 32 or 16 MHz from its own 16 MHz oscillator; USART2 is the ST-LINK's serial port.
+ * Registers: RM0444, chapters RCC, FLASH, GPIO, USART. After reset the regulator is in range 1; it stays there. */
 #include "board.h"
 #include "stm32.h"
 
@@ -23,9 +23,9 @@
 #define PLLCFGR_REN (1u << 28)
 #define PLLCFGR_R(divider) (((divider) - 1u) << 29)
 #define CFGR_SW 7u
+#define CFGR_SW_HSI 0u
 #define CFGR_SW_PLL 2u
-#define CFGR_SWS (7u << 3)
-#define CFGR_SWS_PLL (2u << 3)
+#define CFGR_SWS_SHIFT 3u
 #define IOPENR_GPIOA (1u << 0)
 #define APBENR1_USART2 (1u << 17)
 #define ACR_LATENCY 7u
@@ -41,23 +41,33 @@
 #elif CREST_CLOCK_MHZ == 32
 #define WAIT_STATES 1u
 #define PLL_R 4u
+#elif CREST_CLOCK_MHZ == 16
+#define WAIT_STATES 0u
 #else
 #error "the board has no such clock"
 #endif
 #define CLOCK_HZ (CREST_CLOCK_MHZ * 1000000u)
 #define AF1 1u
 
+static void select_clock(uint32_t source) {
+  set_field(RCC_CFGR, CFGR_SW, source);
+  wait_for(RCC_CFGR, CFGR_SW << CFGR_SWS_SHIFT, source << CFGR_SWS_SHIFT);
+}
+
 static void start_clock(void) {
   set_bits(RCC_CR, CR_HSION);
   wait_for(RCC_CR, CR_HSIRDY, CR_HSIRDY);
+  set_field(FLASH_ACR, ACR_LATENCY, ACR_PRFTEN | ACR_ICEN | WAIT_STATES); /* the rest is the debugger's */
+  wait_for(FLASH_ACR, ACR_LATENCY, WAIT_STATES);
+#ifdef PLL_R
   /* 16 MHz / 1 * 8 / PLL_R */
   REGISTER(RCC_PLLCFGR) = PLLCFGR_SRC_HSI | PLLCFGR_M(1u) | PLLCFGR_N(8u) | PLLCFGR_R(PLL_R) | PLLCFGR_REN;
   set_bits(RCC_CR, CR_PLLON);
-  set_field(FLASH_ACR, ACR_LATENCY, ACR_PRFTEN | ACR_ICEN | WAIT_STATES); /* the rest is the debugger's */
-  wait_for(FLASH_ACR, ACR_LATENCY, WAIT_STATES);
   wait_for(RCC_CR, CR_PLLRDY, CR_PLLRDY);
-  set_field(RCC_CFGR, CFGR_SW, CFGR_SW_PLL);
-  wait_for(RCC_CFGR, CFGR_SWS, CFGR_SWS_PLL);
+  select_clock(CFGR_SW_PLL);
+#else
+  select_clock(CFGR_SW_HSI);
+#endif
 }
 
 void board_init(void) {
