@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* NUCLEO-L4R5ZI: STM32L4R5 at 120 or 80 MHz from its own 16 MHz oscillator; LPUART1 is the ST-LINK's serial port.
+/* NUCLEO-L4R5ZI: STM32L4R5 at 120, 80 or 16 MHz from its own 16 MHz oscillator; LPUART1 is the ST-LINK's serial port.
  * Registers and sequences: RM0432, chapters PWR (range 1 boost, VDDIO2), RCC, FLASH, GPIO, LPUART. */
 #include "board.h"
 #include "stm32.h"
@@ -28,9 +28,9 @@
 #define PLLCFGR_REN (1u << 24)
 #define PLLCFGR_R_2 (0u << 25)
 #define CFGR_SW 3u
+#define CFGR_SW_HSI 1u
 #define CFGR_SW_PLL 3u
-#define CFGR_SWS (3u << 2)
-#define CFGR_SWS_PLL (3u << 2)
+#define CFGR_SWS_SHIFT 2u
 #define CFGR_HPRE (15u << 4)
 #define CFGR_HPRE_2 (8u << 4)
 #define AHB2ENR_GPIOG (1u << 6)
@@ -57,6 +57,9 @@
 #define WAIT_STATES 3u
 #define PLL_N 20u
 #define R1MODE CR5_R1MODE
+#elif CREST_CLOCK_MHZ == 16
+#define WAIT_STATES 0u
+#define R1MODE CR5_R1MODE
 #else
 #error "the board has no such clock"
 #endif
@@ -65,6 +68,11 @@
 #define AF8 8u
 #define MICROSECOND 120u
 
+static void select_clock(uint32_t source) {
+  set_field(RCC_CFGR, CFGR_SW, source);
+  wait_for(RCC_CFGR, CFGR_SW << CFGR_SWS_SHIFT, source << CFGR_SWS_SHIFT);
+}
+
 static void start_clock(void) {
   set_bits(RCC_APB1ENR1, APB1ENR1_PWR);
   set_field(PWR_CR1, CR1_VOS, CR1_VOS_1);
@@ -72,18 +80,21 @@ static void start_clock(void) {
   set_field(PWR_CR5, CR5_R1MODE, R1MODE);
   set_bits(RCC_CR, CR_HSION);
   wait_for(RCC_CR, CR_HSIRDY, CR_HSIRDY);
+  REGISTER(FLASH_ACR) = ACR_PRFTEN | ACR_ICEN | ACR_DCEN | WAIT_STATES;
+  wait_for(FLASH_ACR, ACR_LATENCY, WAIT_STATES);
+#ifdef PLL_N
   /* 16 MHz / 2 * PLL_N / 2 */
   REGISTER(RCC_PLLCFGR) = PLLCFGR_SRC_HSI | PLLCFGR_M(2u) | PLLCFGR_N(PLL_N) | PLLCFGR_R_2 | PLLCFGR_REN;
   set_bits(RCC_CR, CR_PLLON);
-  REGISTER(FLASH_ACR) = ACR_PRFTEN | ACR_ICEN | ACR_DCEN | WAIT_STATES;
-  wait_for(FLASH_ACR, ACR_LATENCY, WAIT_STATES);
   wait_for(RCC_CR, CR_PLLRDY, CR_PLLRDY);
   set_field(RCC_CFGR, CFGR_HPRE, CFGR_HPRE_2); /* half the speed for the first microsecond, needed above 80 MHz */
-  set_field(RCC_CFGR, CFGR_SW, CFGR_SW_PLL);
-  wait_for(RCC_CFGR, CFGR_SWS, CFGR_SWS_PLL);
+  select_clock(CFGR_SW_PLL);
   for (volatile uint32_t i = 0; i < MICROSECOND; i++) {
   }
   set_field(RCC_CFGR, CFGR_HPRE, 0);
+#else
+  select_clock(CFGR_SW_HSI);
+#endif
 }
 
 void board_init(void) {
