@@ -16,6 +16,7 @@
 
 #define CR_HSION (1u << 0)
 #define CR_HSIRDY (1u << 2)
+#define CR_HSIDIV (3u << 3)
 #define CR_HSEON (1u << 16)
 #define CR_HSERDY (1u << 17)
 #define CR_HSEBYP (1u << 18)
@@ -53,6 +54,13 @@ static inline void stm32h7_set_supply(uint32_t supply) {
 static inline void stm32h7_select_clock(uint32_t source) {
   set_field(RCC_CFGR, CFGR_SW, source);
   wait_for(RCC_CFGR, CFGR_SW << CFGR_SWS_SHIFT, source << CFGR_SWS_SHIFT);
+}
+
+/* The chip's own oscillator, 64 MHz when it is not divided. */
+static inline void stm32h7_start_hsi(void) {
+  set_field(RCC_CR, CR_HSIDIV, CR_HSION);
+  wait_for(RCC_CR, CR_HSIRDY, CR_HSIRDY);
+  stm32h7_select_clock(CFGR_SW_HSI);
 }
 
 /* PLL1 from an oscillator that drives OSC_IN: HSE / m * n / p; only output P is on. */

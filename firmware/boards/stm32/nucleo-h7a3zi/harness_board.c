@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* NUCLEO-H7A3ZI-Q: STM32H7A3 at 280 or 140 MHz from the 8 MHz of the ST-LINK, core supplied by the step-down converter; USART3
- * is the ST-LINK's serial port. Registers and sequences: RM0455, chapters PWR, RCC, FLASH, GPIO, USART. */
+/* NUCLEO-H7A3ZI-Q: STM32H7A3 at 280 or 140 MHz from the 8 MHz of the ST-LINK, or at the 64 MHz of its own oscillator; core
+ * supplied by the step-down converter; USART3 is the ST-LINK's serial port.
+ * Registers and sequences: RM0455, chapters PWR, RCC, FLASH, GPIO, USART. */
 #include "board.h"
 #include "stm32h7.h"
 
@@ -30,6 +31,8 @@
 #elif CREST_CLOCK_MHZ == 140
 #define WAIT_STATES 3u
 #define PLL_P 4u
+#elif CREST_CLOCK_MHZ == 64
+#define WAIT_STATES 1u
 #else
 #error "the board has no such clock"
 #endif
@@ -47,8 +50,12 @@ static void start_clock(void) {
   REGISTER(RCC_CDCFGR1) = CDCFGR1_CDPPRE_2; /* the buses run at the clock of the core, the peripherals at half of it */
   REGISTER(RCC_CDCFGR2) = CDCFGR2_CDPPRE1_2 | CDCFGR2_CDPPRE2_2;
   REGISTER(RCC_SRDCFGR) = SRDCFGR_SRDPPRE_2;
+#ifdef PLL_P
   stm32h7_start_pll(4u, PLLCFGR_RGE1_2_TO_4_MHZ, PLL1DIVR(280u, PLL_P, 4u, 2u));
   stm32h7_select_clock(CFGR_SW_PLL1);
+#else
+  stm32h7_start_hsi();
+#endif
 }
 
 void board_init(void) {
