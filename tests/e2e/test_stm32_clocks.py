@@ -110,6 +110,13 @@ def clocks_h7(read, external: float, bus: int) -> Clocks:
     return Clocks(core, usart, states)
 
 
+def clocks_h747(read, external: float, bus: int) -> Clocks:
+    """RM0399: voltage scale 0 is scale 1 with the over-drive of SYSCFG."""
+    clocks = clocks_h7(read, external, bus)
+    assert read(0x5800042C) & 1 == (clocks.core > 400), "over-drive"
+    return clocks
+
+
 # Decoder, oscillator in MHz, bus of the USART, FLASH_ACR.
 BOARDS = {
     "nucleo-g0b1re": (clocks_g0, 16, 1, 0x40022000),
@@ -117,7 +124,7 @@ BOARDS = {
     "nucleo-l4r5zi": (clocks_l4plus, 16, 1, 0x40022000),
     "disco-f746ng": (clocks_f4_f7, 25, 2, 0x40023C00),
     "nucleo-h7a3zi": (clocks_h7, 8, 1, 0x52002000),
-    "portenta-h7": (clocks_h7, 25, 2, 0x52002000),
+    "portenta-h7": (clocks_h747, 25, 2, 0x52002000),
 }
 DIVIDERS = {"stm32f4-usart": (0x08, 1), "stm32f7-usart": (0x0C, 1), "stm32-lpuart": (0x0C, 256)}
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Arduino Portenta H7: Cortex-M7 of the STM32H747 at 480 or 240 MHz from the 25 MHz oscillator; the Cortex-M4 stays in reset.
+/* Arduino Portenta H7: Cortex-M7 of the STM32H747 at 480, 400 or 240 MHz from the 25 MHz oscillator; the Cortex-M4 stays in
+ * reset.
  * There is no serial port over USB: USART1 is on the header, TX PA9 and RX PA10. The bootloader leaves its clocks running.
  * Registers and sequences: RM0399, chapters PWR, RCC, SYSCFG, FLASH, GPIO, USART. */
 #include "board.h"
@@ -37,10 +38,19 @@
 #endif
 #if CREST_CLOCK_MHZ == 480
 #define WAIT_STATES 4u
+#define PLL_N 192u
 #define PLL_P 2u
+#define OVER_DRIVE PWRCR_ODEN /* VOS0: above 400 MHz */
+#elif CREST_CLOCK_MHZ == 400
+#define WAIT_STATES 2u
+#define PLL_N 160u
+#define PLL_P 2u
+#define OVER_DRIVE 0u
 #elif CREST_CLOCK_MHZ == 240
 #define WAIT_STATES 1u
+#define PLL_N 192u
 #define PLL_P 4u
+#define OVER_DRIVE 0u
 #else
 #error "the board has no such clock"
 #endif
@@ -58,20 +68,18 @@
 static void leave_bootloader(void) {
   __asm__ volatile("cpsid i" ::: "memory");
   REGISTER(SYST_CSR) = 0;
-  set_bits(RCC_CR, CR_HSION);
-  wait_for(RCC_CR, CR_HSIRDY, CR_HSIRDY);
-  stm32h7_select_clock(CFGR_SW_HSI);
+  stm32h7_start_hsi();
   set_field(RCC_CR, CR_PLLS_ON, 0);
   wait_for(RCC_CR, CR_PLLS_RDY, 0);
 }
 
-/* VOS0, which 480 MHz needs: VOS1 and over-drive, with the core behind the LDO. */
-static void raise_voltage(void) {
+/* VOS1, and with over-drive VOS0, which the core reaches only behind the LDO. A bootloader may have left over-drive on. */
+static void set_voltage(void) {
   stm32h7_set_supply(CR3_SMPSEN | CR3_SMPSLEVEL_1V8 | CR3_LDOEN);
   set_field(PWR_D3CR, VOS, VOS_1);
   wait_for(PWR_D3CR, VOSRDY, VOSRDY);
   set_bits(RCC_APB4ENR, APB4ENR_SYSCFG);
-  set_bits(SYSCFG_PWRCR, PWRCR_ODEN);
+  set_field(SYSCFG_PWRCR, PWRCR_ODEN, OVER_DRIVE);
   wait_for(PWR_D3CR, VOSRDY, VOSRDY);
 }
 
@@ -83,14 +91,14 @@ static void enable_oscillator(void) {
 
 static void start_clock(void) {
   leave_bootloader();
-  raise_voltage();
+  set_voltage();
   enable_oscillator();
   set_field(FLASH_ACR, ACR_LATENCY, WAIT_STATES);
   wait_for(FLASH_ACR, ACR_LATENCY, WAIT_STATES);
   REGISTER(RCC_D1CFGR) = D1CFGR_HPRE_2 | D1CFGR_D1PPRE_2; /* buses at half the clock of the core, peripherals at a quarter */
   REGISTER(RCC_D2CFGR) = D2CFGR_D2PPRE1_2 | D2CFGR_D2PPRE2_2;
   REGISTER(RCC_D3CFGR) = D3CFGR_D3PPRE_2;
-  stm32h7_start_pll(5u, PLLCFGR_RGE1_4_TO_8_MHZ, PLL1DIVR(192u, PLL_P, 10u, 2u));
+  stm32h7_start_pll(5u, PLLCFGR_RGE1_4_TO_8_MHZ, PLL1DIVR(PLL_N, PLL_P, 10u, 2u));
   stm32h7_select_clock(CFGR_SW_PLL1);
 }
 
