@@ -297,3 +297,10 @@ def test_a_runtime_is_a_word_or_a_tree(tmp_path, written, tree):
 def test_a_runtime_that_makes_no_sense(written):
     with pytest.raises(StudyError, match="runtime"):
         parse_study(with_value("runtime", written))
+
+
+def test_a_study_may_name_one_of_the_clocks_of_its_board(tmp_path):
+    assert load_study(written(tmp_path, MINIMAL)).clock_mhz is None
+    assert load_study(written(tmp_path, with_value("targets", {"a": {"clock_mhz": 80}}))).clock_mhz == 80
+    with pytest.raises(StudyError, match=r"targets\.a\.clock_mhz"):
+        load_study(written(tmp_path, with_value("targets", {"a": {"clock_mhz": 0}})))
