@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Arduino Portenta H7: Cortex-M7 of the STM32H747 at 480, 400 or 240 MHz from the 25 MHz oscillator; the Cortex-M4 stays in
- * reset.
+/* Arduino Portenta H7: Cortex-M7 of the STM32H747 at 480, 400 or 240 MHz from the 25 MHz oscillator; the M4 stays in reset.
  * There is no serial port over USB: USART1 is on the header, TX PA9 and RX PA10. The bootloader leaves its clocks running.
  * Registers and sequences: RM0399, chapters PWR, RCC, SYSCFG, FLASH, GPIO, USART. */
 #include "board.h"
