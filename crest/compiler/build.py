@@ -20,7 +20,7 @@ from crest.compiler.emit import Sources, emit
 from crest.compiler.graph import INTEGER_RANGES, Graph
 from crest.compiler.host import HostModel
 from crest.compiler.kernel_call import KernelCall
-from crest.compiler.layout import Layout, auto_layout, fixed_layout
+from crest.compiler.layout import READ_BEHIND_BYTES, Layout, auto_layout, fixed_layout
 from crest.compiler.linker import linker_script
 from crest.compiler.lowering import lower
 from crest.compiler.memory import ArenaPlan, plan_arena
@@ -96,7 +96,8 @@ def check_static_fit(
     arena_region = fixed_layout(placement, target, lowered.calls).arena
     arena = lowered.arena.size_bytes
     if arena_region != target.data_region:
-        check_room(arena_region, arena, target.available_bytes(arena_region), target.name, "the arena alone needs")
+        behind = arena + READ_BEHIND_BYTES
+        check_room(arena_region, behind, target.available_bytes(arena_region), target.name, "the arena alone needs")
         arena = 0
     ram = arena + extra_ram_bytes
     check_room("RAM", ram, target.ram_available_bytes, target.name, "arena, buffers and reserve alone need")

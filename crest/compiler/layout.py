@@ -19,6 +19,8 @@ from crest.targets import Target
 
 # Sections that are placed begin at multiples of it.
 ALIGNMENT_BYTES: Final = 16
+# Kernels read some bytes behind the arena, whatever lies there: it keeps off the end of a memory.
+READ_BEHIND_BYTES: Final = 16
 _TYPE_BYTES: Final = {C_TYPES["int8"]: 1, C_TYPES["int16"]: 2}
 
 Calls = Sequence[KernelCall | None]
@@ -88,7 +90,8 @@ def auto_layout(
     code, arena, weights = fixed.code, fixed.arena, dict(fixed.weights)
     if placement.arena == AUTO:
         room.leave(arena, memory.arena_bytes)
-        arena = room.take((*preferred.arena, arena), memory.arena_bytes) or arena
+        moved = room.take(preferred.arena, memory.arena_bytes + READ_BEHIND_BYTES)
+        arena = moved or room.take((arena,), memory.arena_bytes) or arena
     if placement.code == AUTO:
         code = room.take(preferred.code, code_bytes) or code
     if placement.weights == AUTO:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from crest.compiler.layout import ALIGNMENT_BYTES, Layout
+from crest.compiler.layout import ALIGNMENT_BYTES, READ_BEHIND_BYTES, Layout
 from crest.targets import Target
 
 # Output sections by owner; the memory report is read off these. Constants of layers that are placed lie in sections
@@ -59,7 +59,7 @@ def linker_script(target: Target, layout: Layout, harness_objects: Sequence[str]
     return _TEMPLATE.format(
         memories="\n".join(
             f"  {_memory(region.name)} ({'rx' if region.kind == 'flash' else 'rwx'}) : "
-            f"ORIGIN = {target.origin(region.name):#x}, LENGTH = {target.available_bytes(region.name):#x}"
+            f"ORIGIN = {target.origin(region.name):#x}, LENGTH = {_length_bytes(target, layout, region.name):#x}"
             for region in target.regions
         ),
         flash=flash,
@@ -89,6 +89,12 @@ def input_sections(target: Target, layout: Layout) -> list[tuple[str, str, str]]
     rows = [("code", layout.code, f"*({_CODE_SECTIONS})"), ("arena", layout.arena, f"*({_ARENA_SECTION})")]
     rows += [("weights", region, _constants(layout, region)) for region in _weight_regions(layout)]
     return [*rows, ("everything else that is constant", target.code_region, f"*({_CONSTANT_SECTIONS})")]
+
+
+def _length_bytes(target: Target, layout: Layout, region: str) -> int:
+    """Bytes to link to; in the data region the stack lies behind the arena."""
+    behind = READ_BEHIND_BYTES if region == layout.arena != target.data_region else 0
+    return target.available_bytes(region) - behind
 
 
 def _memory(region: str) -> str:

@@ -9,6 +9,7 @@ import pytest
 from crest.backends.emulated import EmulatedBackend
 from crest.compiler.build import build_program, check_fit, check_static_fit, lower_graph
 from crest.compiler.importer import import_tflite
+from crest.compiler.layout import READ_BEHIND_BYTES
 from crest.compiler.project import write_c_project
 from crest.compiler.toolchain import target_toolchain
 from crest.errors import CapacityError, StudyError
@@ -107,6 +108,18 @@ def shrunk(region, size_bytes):
 
 def test_code_that_does_not_fit_stays():
     assert build(uniform("auto"), target=shrunk("itcm", 0x400)).layout.code == "flash"
+
+
+def test_an_arena_keeps_off_the_end_of_its_memory_because_kernels_read_behind_it():
+    arena_bytes = build().memory.arena_bytes
+    for spare_bytes, fits in ((READ_BEHIND_BYTES - 1, False), (2 * READ_BEHIND_BYTES, True)):
+        target = shrunk("dtcm", arena_bytes + spare_bytes)
+        assert (build(Placement(arena="auto"), target=target).layout.arena == "dtcm") == fits
+        if not fits:
+            with pytest.raises(CapacityError, match="the arena alone needs"):
+                check_static_fit(LOWERED, target, 0, 0, Placement(arena="dtcm"))
+            with pytest.raises(CapacityError, match="does not fit"):
+                build(Placement(arena="dtcm"), target=target)
 
 
 def test_weights_go_layer_by_layer_the_most_read_ones_first():
