@@ -97,7 +97,7 @@ class Pricing:
     Args:
         conditions: what the price is asked for.
         backend: what runs the programs.
-        options: which compiler, and which of our own passes.
+        options: how a graph becomes firmware.
         use_cache: reuse executions of earlier runs on this machine.
     """
 
@@ -242,7 +242,7 @@ def _source_digest() -> str:
     package = Path(__file__).resolve().parent
     paths = [path for room in ("backends", "compiler", "emulators") for path in package.joinpath(room).rglob("*.py")]
     paths += [*asset_path("firmware").rglob("*.[ch]*"), *asset_path("emulation", "native").glob("*.[ch]")]
-    # They decide which kernels are built.
+    # Which kernels are built, and how Renode builds its machines.
     paths += asset_path("emulation", "kernels").glob("*.yaml")
     paths += asset_path("emulation", "renode").glob("*.yaml")
     return _digest(paths)

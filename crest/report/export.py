@@ -12,7 +12,8 @@ from crest.report.view import Entry, RunView
 
 FRONT_SCHEMA = 1
 _PROVENANCE = (
-    "schedule", "clock_mhz", "timing_model", "energy_model", "toolchain", "lowering", "placement", "elf_sha256",
+    "schedule", "clock_mhz", "timing_model", "energy_model", "toolchain", "runtime", "lowering", "placement",
+    "elf_sha256",
 )  # fmt: skip
 
 
@@ -82,15 +83,4 @@ def _costs(entry: Entry) -> dict[str, Any]:
         estimate = getattr(measurement, name)
         if isinstance(estimate, Estimate):
             costs |= {name: estimate.value, f"{name}_low": estimate.low, f"{name}_high": estimate.high}
-    provenance = (
-        "schedule",
-        "clock_mhz",
-        "timing_model",
-        "energy_model",
-        "toolchain",
-        "runtime",
-        "lowering",
-        "placement",
-        "elf_sha256",
-    )
-    return costs | {name: getattr(measurement, name) for name in provenance}
+    return costs | {name: getattr(measurement, name) for name in _PROVENANCE}

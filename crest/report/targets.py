@@ -104,7 +104,7 @@ def target_table(one: TargetSummary) -> RenderableType:
 
 def _cycle_model(target: Target, timing: CoreTiming) -> ModelSummary:
     stalls, memory = target.fetch_stall_factor, load_memory_timing(target)
-    fitted = any(term.origin == "fit" for term in memory.terms) if memory else stalls.kind == "fit"
+    fitted = memory.is_fitted if memory else stalls.kind == "fit"
     quality: Quality = "fitted" if fitted else "declared"
     events = (f"memory events, {quality}: {memory.data.strip()} {memory.residual.strip()}",) if memory else ()
     return ModelSummary(

@@ -56,7 +56,7 @@ class Term(Frozen):
 
 
 class RelativeError(Frozen):
-    """Ends of measured / predicted cycles, and how likely they hold."""
+    """Ends of true / predicted cycles, and how likely they hold."""
 
     low: float = Field(gt=0, le=1)
     high: float = Field(ge=1)

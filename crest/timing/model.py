@@ -40,15 +40,6 @@ class AddedCycles(Frozen):
     source: str = Field(min_length=1)
 
 
-class Uncertainty(Frozen):
-    """Ends of the core cycles as multiples of their sum, and how likely they hold."""
-
-    low: float = Field(gt=0, le=1)
-    high: float = Field(ge=1)
-    confidence: float = Field(gt=0, lt=1)
-    reason: str = Field(min_length=1)
-
-
 class CoreTiming(Frozen):
     """Instruction timing of a core with memories that never make it wait.
 
@@ -62,7 +53,7 @@ class CoreTiming(Frozen):
     saved_cycles: dict[str, AddedCycles] = {}
     unaligned_access: AddedCycles
     issue: IssueRules | None = None
-    uncertainty: Uncertainty | None = None
+    uncertainty: RelativeError | None = None
     domain: str
     validation: str
 
