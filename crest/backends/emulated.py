@@ -36,7 +36,8 @@ class EmulatedBackend:
         between inputs, over that one inference. The profile is that of this inference.
 
         Raises:
-            EmulationError: counting accesses changed what was executed, or the firmware faulted.
+            EmulationError: counting accesses changed what was executed, the engine leaves counts unseen, or the
+                firmware faulted.
         """
         model = load_cycle_model(program.target, program.layout.code)
         machine = self._engine.boot(program.elf, program.target, model.cycles_so_far)

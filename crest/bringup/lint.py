@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -88,7 +87,7 @@ def _compile(target: Target, cc: str) -> str:
     if not sources:
         raise AssetError(f"{folders[0]}: holds no C file", hint="firmware/runtime/board.h says what a board provides")
     runtime, kernels = asset_path("firmware", "runtime"), asset_path("firmware", "nn")
-    taken = Counter(path.name for path in (*runtime.glob("*.c"), *kernels.glob("*.c")))
+    taken = {path.name for path in (*runtime.glob("*.c"), *kernels.glob("*.c"))}
     for source in sources:
         if not source.name.startswith("harness_") or source.name in taken:
             raise AssetError(

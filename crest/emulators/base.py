@@ -44,7 +44,7 @@ class Machine(Protocol):
     def count_memory(self, enabled: bool) -> None:
         """Count data accesses by region, and what the memory system makes of them, from now on, or stop doing so.
 
-        The machine is several times slower meanwhile.
+        The machine is much slower meanwhile; each engine says how much.
         """
         ...
 

@@ -22,7 +22,7 @@ COLUMN: Final = {name: index for index, name in enumerate(COUNT_NAMES)}
 Access = Literal["load", "store", "none"]
 
 _CONDITION: Final = re.compile(r"(eq|ne|hs|cs|lo|cc|mi|pl|vs|vc|hi|ls|ge|lt|gt|le)$")
-_REGISTER: Final = re.compile(r"\b(?:r\d+|sb|sl|fp|ip|sp|lr|pc|[sd]\d+)\b")
+REGISTER: Final = re.compile(r"\b(?:r\d+|sb|sl|fp|ip|sp|lr|pc|[sd]\d+)\b")
 # Classes whose operands are all read, be it that one is written as well.
 _READ_ALL: Final = ("st", "strd", "stm", "bc", "bx", "call", "smlal", "ldm")
 _COMPARE: Final = re.compile(r"cmp|cmn|tst|teq")
@@ -193,7 +193,7 @@ def _loaded(load: Instruction) -> str:
 
 def _reads(instruction: Instruction, register: str) -> bool:
     """Whether a register is among what an instruction reads: all that it names but a first one that it only writes."""
-    names = _REGISTER.findall(instruction.operands)
+    names = REGISTER.findall(instruction.operands)
     mnemonic = instruction.mnemonic.split(".", 1)[0]
     writes_only = instruction.kind not in _READ_ALL and not _COMPARE.match(mnemonic)
     if instruction.kind == "alu" and instruction.operands.count(",") == 1 and not _UNARY.match(mnemonic):

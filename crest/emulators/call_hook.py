@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,7 +25,7 @@ NODES_MAX: Final = 1 << _NODES_LOG2
 _EDGES_LOG2: Final = 20
 
 End = Literal["", "to", "returned", "budget", "full"]
-_ENDS: Final[tuple[End, ...]] = ("", "to", "returned", "budget", "full")
+_ENDS: Final[tuple[End, ...]] = get_args(End)
 
 
 class _Table(ctypes.Structure):

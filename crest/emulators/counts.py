@@ -50,7 +50,7 @@ def fold_edges(table: NDArray[np.void], block_at: BlockAt) -> dict[int, dict[str
     for row, counts in issued.by_row():
         for name, number in counts.items():
             sums[row][COLUMN[name]] += number
-    return {row: _named(total) for row, total in sums.items()}
+    return {row: named_counts(total) for row, total in sums.items()}
 
 
 def edge_counts(before: Block | None, adjacent: Block | None, block: Block, address: int) -> Iterator[str]:
@@ -66,7 +66,8 @@ def edge_counts(before: Block | None, adjacent: Block | None, block: Block, addr
         yield load_column("none" if adjacent is None else adjacent.ends_with)
 
 
-def _named(total: Counts) -> dict[str, int]:
+def named_counts(total: Counts) -> dict[str, int]:
+    """Non-zero counts by name."""
     return {name: int(number) for name, number in zip(COUNT_NAMES, total.tolist(), strict=True) if number}
 
 

@@ -72,6 +72,10 @@ class Uart(Device, Protocol):
         ...
 
 
+# Consecutive reads of a status that a transmitter, which is always ready, gives no reason for.
+IDLE_POLLS: Final = 8
+
+
 class Wire:
     """The far end of a UART: bytes that wait to be received, without limit, and bytes that were transmitted."""
 

@@ -32,7 +32,7 @@ class Hooks:
     """Counts edges, and data accesses when asked to.
 
     Args:
-        uc: the Unicorn instance; must outlive no longer than this object.
+        uc: the Unicorn instance; must not outlive this object, whose tables the hooks write to.
         regions: memory regions to tell data accesses apart; anything else is a peripheral.
         mark_address: entry of the function that marks layers; None when the firmware has none.
         geometry: of the caches and lines whose events are counted with data accesses; None: no events.
@@ -83,7 +83,7 @@ class Hooks:
         self._has_events = geometry is not None
         if geometry is not None:
             self._set_geometry(geometry, regions)
-        self.block_hook = attach_native(uc, UC_HOOK_BLOCK, self._library.crest_block, self.state)
+        attach_native(uc, UC_HOOK_BLOCK, self._library.crest_block, self.state)
 
     @property
     def region_names(self) -> tuple[str, ...]:
@@ -126,7 +126,8 @@ class Hooks:
                 continue
             if log2 > _CAPACITY_LOG2_MAX:
                 raise EmulationError(
-                    f"the latency window holds more than {1 << (_CAPACITY_LOG2_MAX - 1)} different branches",
+                    f"the latency window holds more than {1 << (_CAPACITY_LOG2_MAX - 1)} different branches, "
+                    "or as many places of unaligned accesses",
                     hint="close the window sooner, or count fewer layers",
                 )
             self._place(table, log2)

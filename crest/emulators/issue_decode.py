@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from crest.emulators.blocks import Instruction, is_conditional
+from crest.emulators.blocks import REGISTER, Instruction, is_conditional
 from crest.emulators.issue_rules import Reader, Result
 
 FLAGS: Final = "flags"
@@ -16,7 +16,6 @@ LOADS: Final = frozenset(("ld", "ldrd", "ldm"))
 _BRANCHES: Final = frozenset(("bc", "bu", "bx", "call"))
 _ALONE: Final = frozenset(("ldm", "stm", "ldrd", "strd", "div", "sys"))
 
-_REGISTER: Final = re.compile(r"\b(?:r\d+|sb|sl|fp|ip|sp|lr|pc|[sd]\d+)\b")
 _SHIFTED: Final = re.compile(r"(\w+), (?:(?:lsl|lsr|asr|ror) #|rrx)")
 _CONSTANT: Final = re.compile(r"#(0x[0-9a-f]+|\d+)$")
 _OFFSET: Final = re.compile(r"\[(\w+)(?:, #(-?)(0x[0-9a-f]+|\d+))?\]")
@@ -96,7 +95,7 @@ def decode(instruction: Instruction) -> Op:
     name, operands, kind = instruction.mnemonic.split(".")[0], instruction.operands, instruction.kind
     if kind == "fp" or (name.startswith("v") and kind in ("ld", "st")):
         return _decode_fp(instruction, name)
-    names = _REGISTER.findall(operands)
+    names = REGISTER.findall(operands)
     targets = _targets(name, operands, kind, names)
     conditional = kind not in _BRANCHES and is_conditional(name)
     reads = _reads(name, operands, kind, names, targets)
@@ -166,7 +165,7 @@ def _result(name: str, kind: str) -> Result:
 
 def _targets(name: str, operands: str, kind: str, names: Sequence[str]) -> set[str]:
     if kind == "ldm":
-        return set(_single(_REGISTER.findall(operands[operands.index("{") :])))
+        return set(_single(REGISTER.findall(operands[operands.index("{") :])))
     if kind in ("st", "strd", "stm", "nop", "it", *_BRANCHES) or name in ("cmp", "cmn", "tst", "teq"):
         return set()
     return set(names[: 2 if kind == "ldrd" or _LONG_PRODUCT.match(name) else 1])
@@ -181,7 +180,7 @@ def _accumulators(name: str, kind: str, names: Sequence[str], targets: set[str])
 def _address(operands: str, names: Sequence[str]) -> set[str]:
     """Registers of an address: within brackets, or the base of a list."""
     if "[" in operands:
-        return set(_REGISTER.findall(operands[operands.index("[") :]))
+        return set(REGISTER.findall(operands[operands.index("[") :]))
     return {"sp"} if operands.startswith("{") else set(names[:1])
 
 
@@ -207,7 +206,7 @@ def _cycles(name: str, operands: str, kind: str) -> int:
         return 2
     if kind not in ("ldm", "stm"):
         return 1
-    registers = _REGISTER.findall(operands[operands.index("{") :])
+    registers = REGISTER.findall(operands[operands.index("{") :])
     words = sum(2 if register.startswith("d") else 1 for register in registers)
     return max(1, -(-words // 2))
 
@@ -233,7 +232,7 @@ def _single(registers: Sequence[str]) -> list[str]:
 
 def _decode_fp(instruction: Instruction, name: str) -> Op:
     operands, kind = instruction.operands, instruction.kind
-    names = _REGISTER.findall(operands)
+    names = REGISTER.findall(operands)
     first = frozenset(_single(names[:1]))
     rest = _single(names[1:])
     if kind in ("ld", "st"):

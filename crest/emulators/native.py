@@ -29,8 +29,8 @@ REASON_SPIN: Final = 2
 REASON_BAD_MARK: Final = 3
 REASON_TABLE_FULL: Final = 4
 REASON_STACK: Final = 5
-# Set by the peripherals, never by the hook.
-REASON_UART: Final = 16
+# Control goes back to the caller: set by devices and by what traces calls, never by the profile hook.
+REASON_PAUSE: Final = 16
 
 _WARNINGS: Final = ("-Wall", "-Wextra", "-Wconversion", "-Werror")
 _FREESTANDING: Final = ("-nostdlib", "-ffreestanding", "-fno-builtin", "-fno-sanitize=all")

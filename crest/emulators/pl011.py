@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from crest.emulators.devices import AccessFaultError, Device, Host, Wire
+from crest.emulators.devices import IDLE_POLLS, AccessFaultError, Device, Host, Wire
 from crest.targets import Peripheral
 
 MODEL: Final = "arm-pl011"
@@ -21,8 +21,6 @@ _UARTEN, _TXE, _RXE = 1 << 0, 1 << 8, 1 << 9
 _EIGHT_BITS: Final = 3 << 5
 # Interrupts: something was received; it has waited for a while.
 _RECEIVED: Final = 1 << 4 | 1 << 6
-# Consecutive reads of the flags that a transmitter, which is always ready, gives no reason for.
-_IDLE_POLLS: Final = 8
 
 
 class Pl011(Wire):
@@ -80,7 +78,7 @@ class Pl011(Wire):
     def _flags(self) -> int:
         receives = bool(self._queue) and self._works(_RXE)
         self._polls += 1
-        if self._polls >= _IDLE_POLLS and self._works(_RXE) and not receives:
+        if self._polls >= IDLE_POLLS and self._works(_RXE) and not receives:
             self._polls = 0
             self._host.stop()
         return _FR_TXFE if receives else _FR_TXFE | _FR_RXFE

@@ -52,10 +52,6 @@ DERIVED_COUNTS: Final = {
     "mispredicted_early": "those among them whose flags are set early; Cortex-M7 only (pairing.py)",
 }
 
-PARTIAL_COUNTS: Final = {
-    "unclassified": "instructions whose class the engine could not tell; only in a profile with unseen counts",
-}
-
 EVENT_COUNTS: Final = {
     "fetch_lines_sequential": "entries into another line of code, straight on",
     "fetch_lines_branch": "entries into another line of code by a taken branch, calls and returns included",

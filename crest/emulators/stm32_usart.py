@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
-from crest.emulators.devices import AccessFaultError, Device, Host, Wire
+from crest.emulators.devices import IDLE_POLLS, AccessFaultError, Device, Host, Wire
 from crest.targets import Peripheral
 
 # Bits that both layouts share: of the status register, and of CR1.
@@ -16,8 +16,6 @@ _TC: Final = 1 << 6
 _TXE: Final = 1 << 7
 _RE: Final = 1 << 2
 _TE: Final = 1 << 3
-# Consecutive reads of the status that a transmitter, which is always ready, gives no reason for.
-_IDLE_POLLS: Final = 8
 
 
 @dataclass(frozen=True)
@@ -108,7 +106,7 @@ class Stm32Usart(Wire):
         if offset == layout.status:
             status = self._status()
             self._polls += 1
-            if self._polls >= _IDLE_POLLS and self._works(_RE) and not status & _RXNE:
+            if self._polls >= IDLE_POLLS and self._works(_RE) and not status & _RXNE:
                 self._polls = 0
                 self._host.stop()
             return status

@@ -15,7 +15,7 @@ from crest.emulators.bus import PAGE_BYTES
 from crest.emulators.call_hook import CallHook, Window
 from crest.emulators.elf import ElfImage
 from crest.emulators.isa import lint_elf
-from crest.emulators.native import REASON_GUARD, REASON_SPIN, REASON_UART, HookState
+from crest.emulators.native import REASON_GUARD, REASON_PAUSE, REASON_SPIN, HookState
 from crest.emulators.selftest import check_unicorn
 from crest.emulators.semihosting import BREAKPOINT, Semihosting
 from crest.emulators.stubs import StubDevice, Stubs, stub_slots
@@ -73,7 +73,7 @@ class TracedMachine(UnicornMachine):
         self._reads: Counter[int] = Counter()
         self._touched: int | None = None
         asks_to_stop = ctypes.addressof(self._hooks.state) + HookState.reason.offset
-        self.calls = CallHook(self._uc, asks_to_stop, REASON_UART, functions, window)
+        self.calls = CallHook(self._uc, asks_to_stop, REASON_PAUSE, functions, window)
 
     @property
     def end(self) -> RunEnd | None:
@@ -168,7 +168,7 @@ class TracedMachine(UnicornMachine):
 
     def _finish(self, end: RunEnd) -> None:
         self._end = end
-        self._hooks.state.reason = REASON_UART
+        self._hooks.state.reason = REASON_PAUSE
         self._hooks.sync_pc()
         self._uc.emu_stop()
 

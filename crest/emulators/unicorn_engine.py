@@ -20,7 +20,7 @@ from crest.emulators.elf import ElfImage, read_elf
 from crest.emulators.faults import engine_error_text, interrupt_text, locate, stop_text
 from crest.emulators.hooks import Hooks
 from crest.emulators.isa import check_block, lint_elf
-from crest.emulators.native import REASON_NONE, REASON_TABLE_FULL, REASON_UART
+from crest.emulators.native import REASON_NONE, REASON_PAUSE, REASON_TABLE_FULL
 from crest.emulators.profile import ExecutionProfile
 from crest.emulators.selftest import check_unicorn
 from crest.errors import AssetError, EmulationError
@@ -144,12 +144,12 @@ class UnicornMachine:
         while True:
             self._run()
             reason = int(state.reason)
-            if reason not in (REASON_NONE, REASON_UART, REASON_TABLE_FULL):
+            if reason not in (REASON_NONE, REASON_PAUSE, REASON_TABLE_FULL):
                 raise self._fail(stop_text(state, self._guard_blocks))
             state.reason = REASON_NONE
             if reason == REASON_TABLE_FULL:
                 self._hooks.grow()
-            elif reason == REASON_UART or not self._wake():
+            elif reason == REASON_PAUSE or not self._wake():
                 return self._bus.uart.take()
 
     def count_memory(self, enabled: bool) -> None:
@@ -200,7 +200,7 @@ class UnicornMachine:
     def stop(self) -> None:
         """Return control to the caller of ``receive`` before the next basic block runs."""
         if self._hooks.state.reason == REASON_NONE:
-            self._hooks.state.reason = REASON_UART
+            self._hooks.state.reason = REASON_PAUSE
 
     def ticks(self) -> int:
         """Cycles as the core's own counters read them."""

@@ -2,9 +2,9 @@
 
 from crest.profiling.flame import folded_stacks, speedscope
 from crest.profiling.report import CallPath, FirmwareProfile, FunctionCost, LineCost
-from crest.profiling.run import INSTRUCTIONS_MAX, ProfileRequest, profile_firmware
+from crest.profiling.run import ProfileRequest, profile_firmware
 
 __all__ = [
-    "INSTRUCTIONS_MAX", "CallPath", "FirmwareProfile", "FunctionCost", "LineCost", "ProfileRequest", "folded_stacks",
+    "CallPath", "FirmwareProfile", "FunctionCost", "LineCost", "ProfileRequest", "folded_stacks",
     "profile_firmware", "speedscope",
 ]  # fmt: skip

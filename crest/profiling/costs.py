@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from crest.emulators.blocks import COLUMN, COUNT_NAMES, Block, analyse, load_column
 from crest.emulators.call_hook import NO_NODE, CallHook
-from crest.emulators.counts import edge_counts
+from crest.emulators.counts import Counts, edge_counts, named_counts
+from crest.emulators.isa import instruction_bytes
 from crest.emulators.issue_counts import IssueCounts
 from crest.emulators.pairing import DualIssueBlock
 from crest.emulators.profile import ExecutionProfile, LayerProfile
@@ -20,7 +21,6 @@ from crest.profiling.lines import Line, LineTable
 from crest.targets import Region
 from crest.timing import CycleModel
 
-Counts = NDArray[np.int64]
 Place = tuple[int, int]
 """A block in a calling context: (node, block)."""
 _WINDOW_BEGINS: Final = 0xFFFFFFFFFFFFFFFF
@@ -107,12 +107,8 @@ def cost_places(
 
 
 def _profile(engine: str, core: str, counts: Mapping[Place, Counts] | Mapping[int, Counts]) -> ExecutionProfile:
-    layers = tuple(LayerProfile(index=index, counts=_named(row)) for index, row in enumerate(counts.values()))
+    layers = tuple(LayerProfile(index=index, counts=named_counts(row)) for index, row in enumerate(counts.values()))
     return ExecutionProfile(engine=engine, core=core, overhead={}, layers=layers)
-
-
-def _named(row: Counts) -> dict[str, int]:
-    return {COUNT_NAMES[column]: int(row[column]) for column in np.flatnonzero(row)}
 
 
 @dataclass
@@ -223,4 +219,4 @@ def _cuts(address: int, data: bytes, lines: LineTable) -> Iterator[int]:
         if (now := lines.at(address + offset)) != line:
             line = now
             yield offset
-        offset += 4 if data[offset + 1] >> 3 in (0b11101, 0b11110, 0b11111) else 2
+        offset += instruction_bytes(data, offset)

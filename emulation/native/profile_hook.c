@@ -47,7 +47,7 @@ typedef struct {
     uint64_t mark_address;           /* entry of crest_layer_mark; 1 (never executed) when absent */
     uint64_t layers_max;
     uint64_t guard_blocks;           /* blocks left before the run is stopped */
-    uint64_t reason;                 /* why the run stops; peripherals set their own above 15 */
+    uint64_t reason;                 /* why the run stops; above 15 somebody else asked */
     uint64_t stack_limit;            /* lowest address that the stack may reach; 0 when it is not known */
     uint64_t stack_pointer;          /* where it was found below */
     uint64_t bad_mark;               /* the id that means nothing */

@@ -145,7 +145,6 @@ class Cpu:
         self.pattern_of: dict[int, str] = {}
         self.trace: io.BufferedWriter | None = None
         self.access = b""
-        self.failed = False
         self.pc: int | None = None
         self.thread: threading.Thread | None = None
         self.uc.mem_map(0xE0000000, 1 << 20)

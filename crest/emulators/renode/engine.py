@@ -47,13 +47,19 @@ class RenodeEngine:
         self.version = f"{self._program.version} {mode}"
         self._finalizer = weakref.finalize(self, _close_all, self._idle)
 
-    def boot(self, elf: bytes, target: Target, _cycles: CycleCount | None = None) -> RenodeMachine:
+    def boot(self, elf: bytes, target: Target, cycles: CycleCount | None = None) -> RenodeMachine:
         """Load an ELF into the target's memories and reset the core; nothing runs yet.
+
+        Args:
+            elf: the firmware.
+            target: the board.
+            cycles: not asked for: the counters of Renode's cores are its own.
 
         Raises:
             EmulationError: the ELF does not fit the target, or Renode does not come up.
             AssetError: the target asks for what ``emulation/renode`` does not describe.
         """
+        del cycles
         image = read_elf(elf, target)
         lint_elf(image, target)
         lint_fpu(image, target)
