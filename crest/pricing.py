@@ -19,6 +19,7 @@ from crest.assets import asset_path, cache_dir
 from crest.backends.base import Backend
 from crest.compiler.build import OWN_RUNTIME, Lowered, build_program, check_fit, check_static_fit, lower_graph
 from crest.compiler.graph import Graph
+from crest.compiler.layout import fixed_layout
 from crest.compiler.passes import PassSet
 from crest.compiler.program import Program, ProgramLayer
 from crest.compiler.tflm import open_tflm
@@ -29,7 +30,7 @@ from crest.energy import load_power
 from crest.files import write_atomically
 from crest.frozen import Frozen
 from crest.measurement import LayerCost, Lowering, Measurement, MemoryReport
-from crest.placement import AS_TARGET, AUTO, Placement
+from crest.placement import AS_TARGET, Placement
 from crest.schedule import Schedule, characterise
 from crest.targets import Target
 from crest.timing import load_cycle_model
@@ -110,8 +111,8 @@ class Pricing:
     ) -> None:
         self.conditions = conditions
         # What is wrong with a model should be known before anything is built.
-        code_region = options.placement.code
-        load_cycle_model(conditions.target, None if code_region == AUTO else code_region)
+        code_region = fixed_layout(options.placement, conditions.target, ()).code
+        load_cycle_model(conditions.target, code_region)
         load_power(conditions.target, conditions.clock_mhz)
         self._backend = backend
         compiler = options.compiler

@@ -29,10 +29,15 @@ RegionKind = Literal["flash", "sram", "itcm", "dtcm"]
 class Region(Frozen):
     """A memory region."""
 
-    name: str
+    name: str = Field(pattern=r"^[A-Za-z][A-Za-z0-9_]*$")
     kind: RegionKind
-    base: int
+    base: int = Field(ge=0)
     size_bytes: int = Field(gt=0)
+
+    @model_validator(mode="after")
+    def _addressable(self) -> Region:
+        _check_span(self.base, self.size_bytes)
+        return self
 
     @property
     def end(self) -> int:
@@ -41,6 +46,7 @@ class Region(Frozen):
 
 
 _Offset = Annotated[int, Field(ge=0, multiple_of=4)]
+_Word = Annotated[int, Field(ge=0, lt=1 << 32)]
 _Bit = Annotated[int, Field(ge=0, le=31)]
 Follower = int | tuple[int, int]
 
@@ -49,9 +55,9 @@ class Peripheral(Frozen):
     """A peripheral that the firmware touches: which register model it follows, and where it sits."""
 
     model: str
-    base: int
+    base: int = Field(ge=0, multiple_of=4)
     size_bytes: int = Field(gt=0)
-    registers: dict[int, int] = Field(default={}, description="model registers: reset values by offset")
+    registers: dict[_Offset, _Word] = Field(default={}, description="model registers: reset values by offset")
     follows: dict[_Offset, dict[_Bit, _Bit | tuple[_Offset, _Bit]]] = Field(
         default={},
         description="model registers: {offset: {bit: the ready bit that follows it, or [offset, bit] elsewhere}}",
@@ -60,11 +66,21 @@ class Peripheral(Frozen):
         default={}, description="as follows: the ready bit is set while the bit is clear (a reset, a power-down)"
     )
 
+    @model_validator(mode="after")
+    def _registers_are_inside(self) -> Peripheral:
+        _check_span(self.base, self.size_bytes)
+        rules = (*self.follows.items(), *self.follows_clear.items())
+        named = {*self.registers, *(offset for offset, _ in rules)}
+        named |= {flag[0] for _, flags in rules for flag in flags.values() if not isinstance(flag, int)}
+        if beyond := [offset for offset in sorted(named) if offset >= self.size_bytes]:
+            raise ValueError(f"register {beyond[0]:#x} lies beyond the {self.size_bytes:#x} bytes of the peripheral")
+        return self
+
 
 class Supply(Frozen):
     """Supply conditions of the board's MCU rail."""
 
-    volt: float
+    volt: float = Field(gt=0, allow_inf_nan=False)
     regulator: str
 
 
@@ -110,12 +126,17 @@ class MemoryGeometry(Frozen):
         return self
 
 
+def _check_span(base: int, size_bytes: int) -> None:
+    if base + size_bytes > 1 << 32:
+        raise ValueError(f"{size_bytes:#x} bytes at {base:#x} reach beyond the 32-bit addresses")
+
+
 class StallFactor(Frozen):
     """How much longer programs take than on memories that never make the core wait, over all its clocks."""
 
-    value: float = Field(ge=1)
-    low: float = Field(ge=1)
-    high: float = Field(ge=1)
+    value: float = Field(ge=1, le=100)
+    low: float = Field(ge=1, le=100)
+    high: float = Field(ge=1, le=100)
     confidence: float = Field(gt=0, lt=1)
     kind: Literal["declared", "fit"] = "declared"
     reason: str = Field(min_length=1)
@@ -179,7 +200,7 @@ class Target(Frozen):
     fetch_stall_factor: StallFactor = Field(
         description="how much longer programs take than on memories that never make the core wait, and why"
     )
-    wait_states: dict[int, Annotated[int, Field(ge=0)]] = Field(
+    wait_states: dict[Annotated[int, Field(gt=0)], Annotated[int, Field(ge=0)]] = Field(
         default={}, description="of flash, by the fastest clock in MHz that they serve at this supply"
     )
     fetch_stall_factor_in: dict[str, StallFactor] = Field(
@@ -260,6 +281,11 @@ class Target(Frozen):
         for name in self.auto_placement.code:
             if name not in (self.code_region, *self.fetch_stall_factor_in):
                 raise ValueError(f"auto_placement: code: fetch_stall_factor_in says nothing of {name}")
+        if self.region(self.code_region).kind != "flash" or self.region(self.data_region).kind == "flash":
+            raise ValueError("code_region is a flash, and data_region is none")
+        states = [self.wait_states[limit] for limit in sorted(self.wait_states)]
+        if states != sorted(states):
+            raise ValueError("wait_states: a faster clock needs no fewer of them")
         for name in self.auto_placement.arena:
             if self.region(name).kind == "flash":
                 raise ValueError(f"auto_placement: arena: {name} is flash, and activations are written")
@@ -285,7 +311,7 @@ class Target(Frozen):
         clock_mhz = fastest_mhz if clock_mhz is None else clock_mhz
         if clock_mhz not in self.clock_mhz:
             raise StudyError(
-                f"{self.name} has no clock of {clock_mhz:g} MHz",
+                f"{self.name} has no clock of {clock_mhz} MHz",
                 hint=f"clocks: {', '.join(f'{clock:g}' for clock in self.clock_mhz)} MHz",
             )
         if len(self.clock_mhz) == 1:

@@ -13,6 +13,7 @@ is not extrapolated: it takes the stall factor of the target, and an interval th
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from typing import Final, Literal
 
@@ -29,21 +30,22 @@ from crest.yaml_io import load_yaml, validate
 _FLASH_READS: Final = (
     "fetch_misses_sequential", "fetch_misses_branch", "flash_load_misses", "flash_load_misses_sequential",
 )  # fmt: skip
+_COUNTS: Final = {**INSTRUCTION_CLASSES, **DERIVED_COUNTS, **EVENT_COUNTS}
 
 
 class Term(Frozen):
     """Cycles that each occurrence of a count takes beyond the core's own."""
 
     count: str
-    cycles: float = Field(ge=0)
-    low: float = Field(ge=0, description="over the folds of the cross-validation, by the document, or declared")
-    high: float = Field(ge=0)
+    cycles: float = Field(ge=0, le=1e6)
+    low: float = Field(ge=0, le=1e6, description="over the folds of the cross-validation, by the document, or declared")
+    high: float = Field(ge=0, le=1e6)
     origin: Literal["fit", "document", "declared"]
     meaning: str = Field(min_length=1)
 
     @model_validator(mode="after")
     def _consistent(self) -> Term:
-        if self.count not in {**INSTRUCTION_CLASSES, **DERIVED_COUNTS, **EVENT_COUNTS}:
+        if self.count not in _COUNTS:
             raise ValueError(f"no such count in an execution profile: {self.count}")
         if not self.low <= self.cycles <= self.high:
             raise ValueError(f"cycles {self.cycles:g} lie outside of [{self.low:g}, {self.high:g}]")
@@ -59,7 +61,7 @@ class RelativeError(Frozen):
     """Ends of true / predicted cycles, and how likely they hold."""
 
     low: float = Field(gt=0, le=1)
-    high: float = Field(ge=1)
+    high: float = Field(ge=1, le=100)
     confidence: float = Field(gt=0, lt=1)
     reason: str = Field(min_length=1)
 
@@ -76,14 +78,26 @@ class MemoryTiming(Frozen):
 
     target: str
     version: int = Field(ge=1)
-    clock_mhz: float | None = Field(gt=0)
-    cycles_per_wait_state: float = Field(default=1, ge=0)
+    clock_mhz: float | None = Field(gt=0, le=10_000)
+    cycles_per_wait_state: float = Field(default=1, ge=0, le=100)
     terms: tuple[Term, ...] = Field(min_length=1)
     candidate_error: RelativeError
     common_error: RelativeError
     domain: dict[str, tuple[float, float]]
     data: str = Field(min_length=1)
     residual: str = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> MemoryTiming:
+        repeated = [name for name, times in Counter(term.count for term in self.terms).items() if times > 1]
+        unknown = set(self.domain) - set(_COUNTS)
+        empty = [name for name, (low, high) in self.domain.items() if not low <= high]
+        for problem, names in (
+            ("terms that stand twice", repeated), ("domain: no such counts", unknown), ("domain: empty ranges", empty),
+        ):  # fmt: skip
+            if names:
+                raise ValueError(f"{problem}: {', '.join(sorted(names))}")
+        return self
 
     def lacking(self, counts: Mapping[str, int]) -> tuple[str, ...]:
         """Events that a term needs and that a profile does not hold: memory accesses were not counted."""
