@@ -59,7 +59,7 @@ def linker_script(target: Target, layout: Layout, harness_objects: Sequence[str]
     return _TEMPLATE.format(
         memories="\n".join(
             f"  {_memory(region.name)} ({'rx' if region.kind == 'flash' else 'rwx'}) : "
-            f"ORIGIN = {target.origin(region.name):#x}, LENGTH = {_length_bytes(target, layout, region.name):#x}"
+            f"ORIGIN = {target.origin(region.name):#x}, LENGTH = {linkable_bytes(target, layout, region.name):#x}"
             for region in target.regions
         ),
         flash=flash,
@@ -91,7 +91,7 @@ def input_sections(target: Target, layout: Layout) -> list[tuple[str, str, str]]
     return [*rows, ("everything else that is constant", target.code_region, f"*({_CONSTANT_SECTIONS})")]
 
 
-def _length_bytes(target: Target, layout: Layout, region: str) -> int:
+def linkable_bytes(target: Target, layout: Layout, region: str) -> int:
     """Bytes to link to; in the data region the stack lies behind the arena."""
     behind = READ_BEHIND_BYTES if region == layout.arena != target.data_region else 0
     return target.available_bytes(region) - behind

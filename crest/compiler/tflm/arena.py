@@ -11,6 +11,7 @@ from elftools.elf.elffile import ELFFile
 from crest.compiler.build import check_room
 from crest.compiler.graph import Graph
 from crest.compiler.layout import Layout
+from crest.compiler.linker import linkable_bytes
 from crest.compiler.memory_report import code_bytes
 from crest.compiler.tflm.probe import STACK_TOP, Report, Stage, probe, symbol_address
 from crest.emulators.base import STACK_LIMIT_SYMBOL
@@ -57,7 +58,7 @@ def _largest_arena(empty: ELFFile, target: Target, layout: Layout) -> int:
     if layout.arena == target.data_region:
         free, kept = symbol_address(empty, STACK_TOP) - symbol_address(empty, STACK_LIMIT_SYMBOL), _PROBE_STACK_BYTES
     else:
-        free = target.available_bytes(layout.arena)
+        free = linkable_bytes(target, layout, layout.arena)
         kept = code_bytes(empty) if layout.code == layout.arena else 0
     words = "beside everything else, TFLite Micro's stack and arena need"
     check_room("RAM", kept + _ALIGNMENT_BYTES, free, target.name, words)
