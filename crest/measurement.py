@@ -46,6 +46,11 @@ class Estimate(Frozen):
         """An estimate that cannot be given, and why."""
         return cls(value=None, origin=origin, reason=reason)
 
+    @property
+    def exact(self) -> Estimate:
+        """This estimate without its interval."""
+        return self.model_copy(update={"low": None, "high": None, "confidence": None})
+
     def scaled(self, factor: float) -> Estimate:
         """This estimate in another unit or over another count (``factor`` > 0)."""
         if factor <= 0:
@@ -135,7 +140,8 @@ class LayerCost(Frozen):
 class Measurement(Frozen):
     """What a program costs on a target under a schedule.
 
-    ``ranking_cycles`` are the same cycles with the interval of what differs from one program of the board to the next.
+    ``ranking_cycles`` and ``ranking_energy_*`` are the same figures with the interval of what differs from one program of
+    the board to the next: what candidates of one search are told apart by.
     """
 
     schema_version: int = MEASUREMENT_SCHEMA
@@ -158,6 +164,8 @@ class Measurement(Frozen):
     latency_ms: Estimate
     energy_per_inference_uj: Estimate
     energy_per_window_uj: Estimate
+    ranking_energy_per_inference_uj: Estimate | None = None
+    ranking_energy_per_window_uj: Estimate | None = None
     average_power_uw: Estimate
     duty_cycle: Estimate
     deadline_missed: bool | None

@@ -42,18 +42,18 @@ def load_changed(tmp_path: Path, target: Target, change: Any, boundary: Any = "m
 
 def test_run_power_is_current_times_volt_times_activity(target: Target) -> None:
     model = load_energy_model(target)
-    run = model.run_power_uw(64, "flash")
+    run = model.states(64, "flash", 3.0).run_power_uw
     assert run.value == pytest.approx(3300 * 3.0 * 1.29)
     assert run.low == pytest.approx(3100 * 3.0)
     assert run.high == pytest.approx(3500 * 3.0 * 1.66)
     assert run.origin == "estimated" and run.confidence == 0.9
-    deep = model.states(64, "flash").deep_sleep
+    deep = model.states(64, "flash", 3.0).deep_sleep
     assert deep.power_uw.value == pytest.approx(4.5)
     assert deep.wake_up_ms.value == pytest.approx(0.015)
 
 
 def test_whole_board_reproduces_the_published_inference(target: Target) -> None:
-    states = load_energy_model(target, "whole_board").states(64, "flash")
+    states = load_energy_model(target, "whole_board").states(64, "flash", 3.0)
     for latency_ms, published_mj in ((265.0, 12.3), (153.0, 7.3)):
         cost = characterise(Estimate(value=latency_ms, origin="measured"), states, Continuous())
         energy = cost.energy_per_inference_uj
@@ -94,10 +94,10 @@ def test_declared_activity_covers_what_silicon_shows(target: Target) -> None:
 def test_outside_of_its_domain_it_refuses(target: Target, tmp_path: Path) -> None:
     model = load_energy_model(target)
     with pytest.raises(AssetError, match="no run power at 32 MHz") as caught:
-        model.states(32, "flash")
+        model.states(32, "flash", 3.0)
     assert "64 MHz from flash" in (caught.value.hint or "")
     with pytest.raises(AssetError, match="from ram"):
-        model.run_power_uw(64, "ram")
+        model.states(64, "ram", 3.0)
     other = target.model_copy(update={"supply": target.supply.model_copy(update={"volt": 1.8})})
     with pytest.raises(AssetError, match=r"no mcu_rail model for 1\.8 V dcdc"):
         load_energy_model(other)
@@ -207,4 +207,4 @@ def test_every_shipped_model_loads_for_its_target() -> None:
         board = load_target(path.stem)
         model = load_energy_model(board)
         for clock_mhz in board.clock_mhz:
-            assert (model.run_power_uw(clock_mhz, board.code_region).value or 0) > 0
+            assert (model.states(clock_mhz, board.code_region, board.supply.volt).run_power_uw.value or 0) > 0
