@@ -140,8 +140,8 @@ class LayerCost(Frozen):
 class Measurement(Frozen):
     """What a program costs on a target under a schedule.
 
-    ``ranking_cycles`` and ``ranking_energy_*`` are the same figures with the interval of what differs from one program of
-    the board to the next: what candidates of one search are told apart by.
+    ``ranking_cycles`` and ``ranking_energy_*`` are the same figures with the interval of what differs from one program
+    of the board to the next: what candidates of one search are told apart by.
     """
 
     schema_version: int = MEASUREMENT_SCHEMA
