@@ -50,10 +50,21 @@ def macs_by_operator() -> dict[str, Counter[str]]:
 
 
 def published_runs() -> list[PublishedRun]:
-    """Every row with an energy per inference, of int8 networks on Cortex-M."""
+    """Every row with an energy per inference, of int8 networks on Cortex-M; one that lacks what is needed is named."""
     targets = [load_target(name) for name in target_names()]
     macs = macs_by_operator()
-    return [_run(row, targets, macs) for row in table("mlperf/mlperf_tiny_open.csv") if row["energy_uJ_per_inf"]]
+    runs = []
+    for row in table("mlperf/mlperf_tiny_open.csv"):
+        if not row["energy_uJ_per_inf"]:
+            continue
+        missing = [name for name in ("clock_mhz", "latency_ms_median_from_windows") if not row[name]]
+        missing += [] if row["supply_mV_energy_run"] or row["supply_mV_from_system_json"] else ["supply"]
+        missing += [] if FILES.get(row["benchmark"]) in macs else ["reference network"]
+        if missing:
+            print(f"left out, no {', '.join(missing)}: {row['round']} {row['system']} {row['benchmark']}")
+        else:
+            runs.append(_run(row, targets, macs))
+    return runs
 
 
 def _run(row: Mapping[str, str], targets: list[Target], macs: Mapping[str, Counter[str]]) -> PublishedRun:

@@ -42,6 +42,10 @@ _UW_PER_PJ_MS = 1e-3
 # What nothing that is meant reaches: figures in another unit are found by it.
 _MOST_VOLT = 6.0
 _LEAST_RUN = 100.0
+_SET_UPS = {
+    "unknown": "not known; `crest calibrate` narrows it down to one",
+    "calibrated": "the one that the model was calibrated on",
+}
 
 
 class Work(NamedTuple):
@@ -294,6 +298,8 @@ class EnergyModel(Frozen):
         if not kinds & {"fit", "published"}:
             anchor = "the datasheet's current" if "datasheet" in kinds else "a declared current"
             found.append(f"energy rests on {anchor}: nobody has measured networks on this chip for this model")
+        if self.power_error is not None:
+            found.append(f"the interval of the energy is for a set-up that is {_SET_UPS[self.set_up]}")
         instructions = max(1, work.counts.get("instructions", 0))
         shares = {name: work.counts.get(name, 0) / instructions for name in self.domain}
         outside = [n for n, share in shares.items() if not self.domain[n].low <= share <= self.domain[n].high]

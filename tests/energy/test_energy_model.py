@@ -161,6 +161,9 @@ def test_what_a_reader_must_know_is_noted(tmp_path: Path, target: Target) -> Non
     assert "datasheet" in rests
     noted = model.notes(64, "flash", WORK._replace(counts={"instructions": 1000, "fp": 200}))
     assert "extrapolated" in noted[1] and "fp per instruction" in noted[1]
+    narrowed = {"low": 0.9, "high": 1.1, "confidence": 0.9, "reason": "left out"}
+    model = load_changed(tmp_path, target, _set("power_error", value=narrowed))
+    assert "set-up that is not known" in model.notes(64, "flash", WORK)[1]
     published = load_energy_model(target, "whole_board")
     assert published.notes(64, "flash", WORK) == ()
 
