@@ -91,27 +91,25 @@ def test_streams_miss_the_caches_that_small_tables_stay_in():
     assert misses["alu_streamed"] > 100 * misses["alu"]
 
 
-def event_matrix(target, rows):
-    """Events per instruction, a row for each probe, every column scaled to length 1."""
-    flash, ram = target.code_region, target.data_region
-    columns = [
-        lambda counts: counts["instructions"],
-        lambda counts: sum(counts.get(name, 0) * macs for name, macs in MACS.items()),
-        lambda counts: counts.get(f"load_{flash}", 0),
-        lambda counts: counts.get(f"load_{ram}", 0),
-        lambda counts: counts.get(f"store_{ram}", 0),
-    ]
-    if target.fpu != "none":
-        columns.append(lambda counts: counts.get("fp", 0))
-    matrix = np.array([[column(row.counts) / row.counts["instructions"] for column in columns] for row in rows])
-    return matrix / np.linalg.norm(matrix, axis=0)
+def event_matrix(target, rows, with_time=False):
+    """Events per instruction, and cycles, a row for each probe; every column is scaled to length 1."""
+    names = [f"load_{target.code_region}", f"load_{target.data_region}", f"store_{target.data_region}"]
+    names += ["fp"] if target.fpu != "none" else []
+    matrix = []
+    for row in rows:
+        macs = sum(row.counts.get(name, 0) * each for name, each in MACS.items())
+        events = [row.counts["instructions"], macs, *(row.counts.get(name, 0) for name in names)]
+        events += [row.run_ms * row.clock_mhz * 1e3] if with_time else []
+        matrix.append(np.array(events) / row.counts["instructions"])
+    return np.array(matrix) / np.linalg.norm(matrix, axis=0)
 
 
 def test_the_counts_tell_the_events_apart(suite):
     target, rows = suite
-    matrix = event_matrix(target, rows)
-    assert np.linalg.matrix_rank(matrix) == matrix.shape[1]
-    assert np.linalg.cond(matrix) < 10
+    for with_time, bound in ((False, 10), (True, 50)):
+        matrix = event_matrix(target, rows, with_time)
+        assert np.linalg.matrix_rank(matrix) == matrix.shape[1]
+        assert np.linalg.cond(matrix) < bound
 
 
 def test_a_wrong_checksum_is_an_error():
@@ -166,3 +164,4 @@ def test_every_target_has_a_suite_that_does_what_it_says(name):
     for row in rows:
         check_claim(row)
     assert np.linalg.cond(event_matrix(target, rows)) < 10
+    assert np.linalg.cond(event_matrix(target, rows, with_time=True)) < 50
