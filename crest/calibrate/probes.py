@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable
 from typing import Final
 
@@ -11,7 +12,7 @@ from crest.calibrate.probe_specs import core_specs, fetch_regions, memory_specs
 from crest.calibrate.rows import ProbeRun
 from crest.compiler.program import Program
 from crest.compiler.toolchain import CompilerChoice, target_toolchain
-from crest.errors import StudyError
+from crest.errors import CapacityError, StudyError
 from crest.targets import Target
 from crest.timing import load_cycle_model
 
@@ -29,7 +30,7 @@ def probe_suite(
     compiler: CompilerChoice = _ZIG,
     instructions: int = INSTRUCTIONS,
 ) -> tuple[Program, ...]:
-    """Build every probe that a target has the features for.
+    """Build every probe that a target has the features and the room for.
 
     Probes of memories run with their code where the target keeps code. Those of the core come once for each region
     that code may be fetched from.
@@ -42,7 +43,7 @@ def probe_suite(
 
     Raises:
         StudyError: no such clock, or a number of instructions that makes no sense.
-        CapacityError: a probe does not fit.
+        CapacityError: no probe fits.
         ToolchainError: the compiler is not installed, or failed.
     """
     if not _INSTRUCTIONS_MIN <= instructions <= _INSTRUCTIONS_MAX:
@@ -54,7 +55,13 @@ def probe_suite(
     toolchain = target_toolchain(compiler.cc, board, compiler.cflags)
     wanted = [(spec, region) for region in fetch_regions(board) for spec in core_specs(board, region)]
     wanted += [(spec, board.code_region) for spec in memory_specs(board)]
-    return tuple(build_probe(spec, board, toolchain, region, instructions) for spec, region in wanted)
+    programs = []
+    for spec, region in wanted:
+        with contextlib.suppress(CapacityError):
+            programs.append(build_probe(spec, board, toolchain, region, instructions))
+    if not programs:
+        raise CapacityError(f"{target.name} has no room for any probe", hint="what does its file reserve?")
+    return tuple(programs)
 
 
 def run_probes(backend: Backend, programs: Iterable[Program]) -> list[ProbeRun]:

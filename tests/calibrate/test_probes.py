@@ -14,7 +14,7 @@ from crest.calibrate.probe_specs import core_specs, memory_specs
 from crest.calibrate.probes import probe_suite, run_probes
 from crest.compiler.program import GoldenPair
 from crest.compiler.toolchain import CompilerChoice, target_toolchain
-from crest.errors import BackendError, StudyError
+from crest.errors import BackendError, CapacityError, StudyError
 from crest.targets import load_target, target_names
 
 INSTRUCTIONS = 300_000
@@ -147,6 +147,19 @@ def test_a_slower_clock_takes_longer():
         assert (row.clock_mhz, other.clock_mhz) == (64, 16)
         assert row.counts == other.counts
         assert other.run_ms > 2 * row.run_ms
+
+
+def test_what_does_not_fit_is_left_out():
+    target = load_target("nucleo-l4r5zi")
+    flash, ram = target.regions
+    small, none = (
+        target.model_copy(update={"regions": (flash.model_copy(update={"size_bytes": size}), ram)})
+        for size in (0x8000, 0x1000)
+    )
+    names, fewer = ([program.name for program in probe_suite(board)] for board in (target, small))
+    assert [name for name in names if name != "alu_streamed"] == fewer
+    with pytest.raises(CapacityError, match="no room for any probe"):
+        probe_suite(none)
 
 
 def test_senseless_arguments_are_refused():
