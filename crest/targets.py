@@ -65,6 +65,15 @@ class Peripheral(Frozen):
     follows_clear: dict[_Offset, dict[_Bit, _Bit | tuple[_Offset, _Bit]]] = Field(
         default={}, description="as follows: the ready bit is set while the bit is clear (a reset, a power-down)"
     )
+    interrupt: int | None = Field(default=None, ge=0, le=239, description="models of timers: number of its interrupt")
+    counts_hz: float | None = Field(
+        default=None,
+        gt=0,
+        description="models of timers: frequency of an oscillator of its own, which runs on in deep sleep",
+    )
+    core_cycles_per_count: int | None = Field(
+        default=None, ge=1, description="models of timers that count the clock of the core, which stops in deep sleep"
+    )
 
     @model_validator(mode="after")
     def _registers_are_inside(self) -> Peripheral:
