@@ -12,12 +12,11 @@ from crest.calibrate.network_writer import NetworkWriter
 from crest.compiler.build import build_program, check_fit, check_static_fit, lower_graph
 from crest.compiler.graph import Graph
 from crest.compiler.program import Program
-from crest.compiler.toolchain import CompilerChoice, Toolchain, target_toolchain
+from crest.compiler.toolchain import ZIG, CompilerChoice, Toolchain, target_toolchain
 from crest.errors import CapacityError, StudyError
 from crest.targets import Target
 
 NETWORKS_MAX: Final = 100
-_ZIG: Final = CompilerChoice()
 # Long enough to be measured, short enough to be emulated in a second.
 _MACS_MIN: Final = 50_000
 _MACS_MAX: Final = 1_500_000
@@ -30,7 +29,7 @@ def sampled_networks(
     count: int = 5,
     seed: int = 0,
     clock_mhz: float | None = None,
-    compiler: CompilerChoice = _ZIG,
+    compiler: CompilerChoice = ZIG,
 ) -> tuple[Program, ...]:
     """Build int8 networks of random shapes and weights, each kind in turn: convolutional, separable, dense, temporal.
 

@@ -40,6 +40,9 @@ class ProbeSpec:
         return self.memory_bytes // _WORD_BYTES
 
 
+SPIN: Final = ProbeSpec("spin", "spin")
+
+
 def fetch_regions(target: Target) -> tuple[str, ...]:
     """Regions that code may be fetched from: those whose timing the target states."""
     return (target.code_region, *target.fetch_stall_factor_in)
@@ -47,7 +50,7 @@ def fetch_regions(target: Target) -> tuple[str, ...]:
 
 def core_specs(target: Target, code_region: str) -> tuple[ProbeSpec, ...]:
     """Probes that touch registers alone; they are worth running from every region that code may lie in."""
-    specs = [ProbeSpec("spin", "spin"), ProbeSpec("alu", "alu")]
+    specs = [SPIN, ProbeSpec("alu", "alu")]
     if _instructions_are_cached(target, target.region(code_region)):
         specs.append(ProbeSpec("alu_streamed", "alu_streamed"))
     specs.append(ProbeSpec("mac", "mac_single" if target.core == "cortex-m0plus" else "mac_dual"))

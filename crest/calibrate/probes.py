@@ -11,14 +11,13 @@ from crest.calibrate.probe_build import PROBE_RUNTIME, build_probe
 from crest.calibrate.probe_specs import core_specs, fetch_regions, memory_specs
 from crest.calibrate.rows import ProbeRun
 from crest.compiler.program import Program
-from crest.compiler.toolchain import CompilerChoice, target_toolchain
+from crest.compiler.toolchain import ZIG, CompilerChoice, target_toolchain
 from crest.errors import CapacityError, StudyError
 from crest.targets import Target
 from crest.timing import load_cycle_model
 
 INSTRUCTIONS: Final = 1_000_000
 """What one repetition of a probe executes by default, about: some milliseconds."""
-_ZIG: Final = CompilerChoice()
 # Below, the probes that go through 64 KiB at a time do not come round often enough.
 _INSTRUCTIONS_MIN: Final = 200_000
 _INSTRUCTIONS_MAX: Final = 1_000_000_000
@@ -27,7 +26,7 @@ _INSTRUCTIONS_MAX: Final = 1_000_000_000
 def probe_suite(
     target: Target,
     clock_mhz: float | None = None,
-    compiler: CompilerChoice = _ZIG,
+    compiler: CompilerChoice = ZIG,
     instructions: int = INSTRUCTIONS,
 ) -> tuple[Program, ...]:
     """Build every probe that a target has the features and the room for.
