@@ -74,6 +74,10 @@ class BackendError(CrestError):
     exit_code = 9
 
 
+class SleepStateError(BackendError):
+    """A state in which a board or an engine cannot wait between two inferences."""
+
+
 class DataError(CrestError):
     """A data set with missing or broken files."""
 

@@ -18,7 +18,7 @@ FLOORS = [
     {"timing", "report"},
     {"backends", "profiling"},
     {"pricing", "bringup"},
-    {"search"},
+    {"search", "calibrate"},
     {"cli", "__main__"},
 ]
 FLOOR_OF = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
