@@ -106,3 +106,9 @@ class OutputError(CrestError):
     """A file or folder that cannot be written."""
 
     exit_code = 14
+
+
+class MeterError(CrestError):
+    """A power meter that is gone, or a recording that cannot be read or used."""
+
+    exit_code = 15
