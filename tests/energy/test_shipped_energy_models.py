@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import os
 import re
 from collections.abc import Iterator
 from itertools import pairwise
@@ -15,11 +14,8 @@ from crest.assets import asset_path
 from crest.energy import EnergyModel, Work, load_energy_model
 from crest.energy.loading import load_energy_models
 from crest.energy.model import Coefficient
-from crest.measurement import Estimate
-from crest.schedule import Cadenced, characterise
 from crest.targets import Target, load_target, target_names
 
-DATA = Path(os.environ.get("CREST_DATA") or Path(__file__).resolve().parents[3] / "shared" / "data") / "silicon"
 # How a source names a row of the table: [mcu; supply; fetch; core voltage; mode; oscillator; clock].
 ROW = re.compile(r"\[([^;\]]+); ([\d.]+) V; ([^;]+); ([^;]+); ([^;]+); ([^;]+); ([\d.]+) MHz\]")
 TIMES = re.compile(r"\] times ([\d.]+)")
@@ -98,17 +94,13 @@ def test_the_output_says_on_what_energy_rests() -> None:
     assert {name for name, note in rests.items() if note is None} == {"nucleo-l4r5zi", "nucleo-h7a3zi"}
 
 
-def table(path: str) -> list[dict[str, str]]:
-    if not (DATA / path).exists():
-        pytest.skip(f"no silicon data in {DATA}")
-    with (DATA / path).open() as file:
-        return list(csv.DictReader(file))
-
-
 @pytest.mark.data
-def test_currents_are_those_of_the_rows_that_they_name() -> None:
+def test_currents_are_those_of_the_rows_that_they_name(data_folder: Path) -> None:
+    path = data_folder / "silicon" / "power" / "stm32_pcc_idd_25C.csv"
+    if not path.exists():
+        pytest.skip(f"no silicon data in {data_folder}")
     idd_ua: dict[tuple[str, float, str, str, str, str, float], set[float]] = {}
-    for row in table("power/stm32_pcc_idd_25C.csv"):
+    for row in csv.DictReader(path.read_text().splitlines()):
         where = (row["mcu"], float(row["vdd_v"]), row["fetch"], row["vcore_range"], row["mode"])
         key = (*where, row["oscillator"].strip(), float(row["fcpu_hz"]) / 1e6)
         idd_ua.setdefault(key, set()).add(float(row["idd_uA"]))
@@ -137,25 +129,16 @@ def test_currents_are_those_of_the_rows_that_they_name() -> None:
 
 
 @pytest.mark.data
-def test_the_published_duty_cycle_comes_from_the_power_states() -> None:
-    """Streaming wake words on the STM32L4R5 with an external converter: asleep at 120 MHz while I2S and DMA sample.
+def test_the_published_duty_cycle_comes_from_the_power_states(
+    data_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not (data_folder / "silicon" / "mlperf").is_dir():
+        pytest.skip(f"no silicon data in {data_folder}")
+    monkeypatch.syspath_prepend(str(Path(__file__).resolve().parents[2] / "benchmarks"))
+    monkeypatch.setenv("CREST_DATA", str(data_folder))
+    from energy_duty_cycle import figures
 
-    What those two draw on this chip was not seen. Between what an STM32F405 draws (DS8626, table 28 and 37: I2S2
-    2.43 uA/MHz, DMA1 37.44 uA/MHz, audio PLL up to 0.8 mA) for the first alone and for all three at 120 MHz lie 0.29
-    and 5.6 mA behind a linear regulator; the geometric middle is taken, through the converter as the sleep current is.
-    """
-    (row,) = [r for r in table("mlperf/mlperf_tiny_open.csv") if r["benchmark"] == "sww" and "L4R5ZI" in r["board"]]
-    period_ms = 1e3 * float(row["energy_average_period"])
-    latency = Estimate(value=float(row["energy_average_duty_cycle"]) * period_ms, origin="measured")
-    target = load_target("nucleo-l4r5zi")
-    supply = target.supply.model_copy(update={"volt": 3.0, "regulator": "external-smps"})
-    model = load_energy_model(target.model_copy(update={"supply": supply}))
-    cost = characterise(latency, model.states(120, "flash", 3.0), Cadenced(period_ms=period_ms, sleep="sleep"))
-    average = cost.average_power_uw
-    assert average.value and average.low and average.high
-    low_ma, high_ma = 2.43e-3 * 120, (2.43e-3 + 37.44e-3) * 120 + 0.8
-    sampling_uw = [ma * 1e3 * 3.0 * 0.457 for ma in (low_ma, (low_ma * high_ma) ** 0.5, high_ma)]
-    published_uw = 1e3 * float(row["power_mW_median"])
-    assert average.value + sampling_uw[1] == pytest.approx(published_uw, rel=0.15)
-    assert average.low + sampling_uw[0] < published_uw < average.high + sampling_uw[2]
-    assert average.value < published_uw
+    found = figures()
+    assert found["with_sampling_mw"] == pytest.approx(found["published_mw"], rel=0.15)
+    assert found["with_sampling_low_mw"] < found["published_mw"] < found["with_sampling_high_mw"]  # type: ignore[operator]
+    assert found["states_mw"] < found["published_mw"]  # type: ignore[operator]
