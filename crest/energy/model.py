@@ -188,6 +188,7 @@ class EnergyModel(Frozen):
             interval of the run power, and those of its coefficients tell how far the fit itself moves.
         candidate_error: true / predicted power of a program when others on its set-up are known; None where nothing
             tells it.
+        sleep, deep_sleep: one state for every clock of ``run``, or one for each.
         domain: shares of the executed instructions in what was fitted, by count; what lies outside is flagged.
         data: what the coefficients were fitted on, by the licence of its source; None where nothing was.
         residual: how well they fit it.
@@ -214,6 +215,8 @@ class EnergyModel(Frozen):
     @field_validator("sleep", "deep_sleep", mode="before")
     @classmethod
     def _one_holds_at_every_clock(cls, rest: object) -> object:
+        if rest is None:
+            return ()
         return rest if isinstance(rest, list | tuple) else (rest,)
 
     @model_validator(mode="after")
