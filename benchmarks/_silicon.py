@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from crest.emulators.profile import DERIVED_COUNTS, INSTRUCTION_CLASSES
+from crest.count_names import DERIVED_COUNTS, INSTRUCTION_CLASSES
 from crest.timing.fitting import Rows
 from crest.timing.model import load_core_timing
 

@@ -39,7 +39,8 @@ def main() -> None:
     pricing = Pricing(Conditions(target, schedule, Reserve(), max(target.clock_mhz)), EmulatedBackend())
     measurement = pricing.price(pricing.run(pricing.build(import_tflite(tflite, "anchor"))))
     Console().print(measurement_table(measurement))
-    states = load_energy_model(target, "whole_board").states(measurement.clock_mhz, target.code_region)
+    model = load_energy_model(target, "whole_board")
+    states = model.states(measurement.clock_mhz, target.code_region, target.supply.volt)
     whole_board = characterise(measurement.latency_ms, states, schedule).energy_per_inference_uj
     figures = {
         "flash_bytes": float(measurement.memory.flash_bytes),

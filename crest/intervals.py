@@ -1,4 +1,4 @@
-"""Carries intervals through a formula: the one way in which estimates are combined."""
+"""Carries intervals through a formula: the one way in which estimates are combined, and what a model gets wrong."""
 
 from __future__ import annotations
 
@@ -6,9 +6,25 @@ from collections.abc import Callable, Sequence
 from itertools import product
 from typing import Final
 
+from pydantic import Field
+
+from crest.frozen import Frozen
 from crest.measurement import Estimate, Origin
 
 _TRUST: Final[tuple[Origin, ...]] = ("measured", "emulated", "estimated")
+
+
+class RelativeError(Frozen):
+    """Ends of true / predicted, and how likely they hold."""
+
+    low: float = Field(gt=0, le=1)
+    high: float = Field(ge=1, le=100)
+    confidence: float = Field(gt=0, lt=1)
+    reason: str = Field(min_length=1)
+
+    def estimate(self, origin: Origin) -> Estimate:
+        """The factor one, with these ends."""
+        return Estimate(value=1.0, origin=origin, low=self.low, high=self.high, confidence=self.confidence)
 
 
 def combine(function: Callable[..., float], *estimates: Estimate, first_breakpoints: Sequence[float] = ()) -> Estimate:

@@ -12,6 +12,8 @@ from crest.placement import PARTS
 MEASUREMENT_SCHEMA = 1
 
 Origin = Literal["emulated", "measured", "estimated"]
+Boundary = Literal["mcu_rail", "whole_board"]
+"""What a power is measured around: the rail of the microcontroller, or the whole board."""
 Lowering = Literal["optimized", "plain"]
 """How a model becomes firmware: with the compiler's graph passes, or as it was exported."""
 
@@ -45,6 +47,11 @@ class Estimate(Frozen):
     def absent(cls, reason: str, origin: Origin = "estimated") -> Estimate:
         """An estimate that cannot be given, and why."""
         return cls(value=None, origin=origin, reason=reason)
+
+    @property
+    def exact(self) -> Estimate:
+        """This estimate without its interval."""
+        return self.model_copy(update={"low": None, "high": None, "confidence": None})
 
     def scaled(self, factor: float) -> Estimate:
         """This estimate in another unit or over another count (``factor`` > 0)."""
@@ -135,7 +142,8 @@ class LayerCost(Frozen):
 class Measurement(Frozen):
     """What a program costs on a target under a schedule.
 
-    ``ranking_cycles`` are the same cycles with the interval of what differs from one program of the board to the next.
+    ``ranking_cycles`` and ``ranking_energy_*`` are the same figures with the interval of what differs from one program
+    of the board to the next: what candidates of one search are told apart by.
     """
 
     schema_version: int = MEASUREMENT_SCHEMA
@@ -158,10 +166,17 @@ class Measurement(Frozen):
     latency_ms: Estimate
     energy_per_inference_uj: Estimate
     energy_per_window_uj: Estimate
+    ranking_energy_per_inference_uj: Estimate | None = None
+    ranking_energy_per_window_uj: Estimate | None = None
     average_power_uw: Estimate
     duty_cycle: Estimate
     deadline_missed: bool | None
     notes: tuple[str, ...] = ()
+
+    def ranking(self, name: str) -> Estimate | None:
+        """A cost with the interval of what differs between programs of the board; None where it is not told apart."""
+        found = getattr(self, f"ranking_{name}", None)
+        return found if isinstance(found, Estimate) else None
 
     @property
     def placement(self) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import cache
@@ -26,10 +27,10 @@ from crest.compiler.tflm import open_tflm
 from crest.compiler.toolchain import CompilerChoice, Toolchain, target_toolchain
 from crest.emulators.issue_rules import issue_rules
 from crest.emulators.profile import PROFILE_SCHEMA, ExecutionProfile
-from crest.energy import load_power
+from crest.energy import Work, load_power
 from crest.files import write_atomically
 from crest.frozen import Frozen
-from crest.measurement import LayerCost, Lowering, Measurement, MemoryReport
+from crest.measurement import Estimate, LayerCost, Lowering, Measurement, MemoryReport
 from crest.placement import AS_TARGET, Placement
 from crest.schedule import Schedule, characterise
 from crest.targets import Target
@@ -262,8 +263,12 @@ def price(execution: Execution, conditions: Conditions) -> Measurement:
     cycle_model = load_cycle_model(target, execution.code_region)
     cycles = cycle_model.total_cycles(execution.profile)
     latency_ms = cycles.scaled(1e-3 / conditions.clock_mhz)
-    power = load_power(target, conditions.clock_mhz, execution.code_region)
-    costs = characterise(latency_ms, power.states, conditions.schedule, reserve_cpu_pct=conditions.reserve.cpu_pct)
+    power = load_power(target, conditions.clock_mhz, execution.code_region, _work(execution, latency_ms))
+    cpu_pct = conditions.reserve.cpu_pct
+    costs = characterise(latency_ms, power.states, conditions.schedule, reserve_cpu_pct=cpu_pct)
+    ranking_cycles = cycle_model.ranking_cycles(execution.profile)
+    ranking_ms = ranking_cycles.scaled(1e-3 / conditions.clock_mhz)
+    ranking = characterise(ranking_ms, power.states.ranking, conditions.schedule, reserve_cpu_pct=cpu_pct)
     return Measurement(
         target=target.name,
         backend=execution.backend,
@@ -280,14 +285,16 @@ def price(execution: Execution, conditions: Conditions) -> Measurement:
         layers=_layer_costs(execution, cycle_model.layer_cycles(execution.profile)),
         instructions=execution.profile.total()["instructions"],
         cycles=cycles,
-        ranking_cycles=cycle_model.ranking_cycles(execution.profile),
+        ranking_cycles=ranking_cycles,
         latency_ms=latency_ms,
         energy_per_inference_uj=costs.energy_per_inference_uj,
         energy_per_window_uj=costs.energy_per_window_uj,
+        ranking_energy_per_inference_uj=ranking.energy_per_inference_uj,
+        ranking_energy_per_window_uj=ranking.energy_per_window_uj,
         average_power_uw=costs.average_power_uw,
         duty_cycle=costs.duty_cycle,
         deadline_missed=costs.deadline_missed,
-        notes=(*cycle_model.notes(execution.profile), *costs.notes),
+        notes=(*cycle_model.notes(execution.profile), *power.notes, *costs.notes),
     )
 
 
@@ -297,6 +304,14 @@ def _beside(memory: MemoryReport, reserve: Reserve) -> MemoryReport:
         ram_reserve_bytes=reserve.ram_bytes,
         workload_ram_bytes=reserve.workload_ram_bytes,
     )
+
+
+def _work(execution: Execution, latency_ms: Estimate) -> Work | None:
+    """What its power may depend on; None where nothing takes time."""
+    macs: Counter[str] = Counter()
+    for layer in execution.layers:
+        macs[layer.operator] += layer.macs
+    return Work(latency_ms.value, execution.profile.total(), macs) if latency_ms.value else None
 
 
 def _layer_costs(execution: Execution, cycles: list[float]) -> tuple[LayerCost, ...]:

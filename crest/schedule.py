@@ -69,11 +69,22 @@ class SleepState(Frozen):
         absent = Estimate.absent(reason)
         return cls(power_uw=absent, wake_up_ms=absent, wake_up_energy_uj=absent)
 
+    @property
+    def exact(self) -> SleepState:
+        """This state without intervals."""
+        names = ("power_uw", "wake_up_ms", "wake_up_energy_uj")
+        return self.model_copy(update={name: getattr(self, name).exact for name in names})
+
 
 class PowerStates(Frozen):
-    """Power of a board in each state; ``volt`` is the supply of the rail it is measured on, None if unknown."""
+    """Power of a board in each state; ``volt`` is the supply of the rail it is measured on, None if unknown.
+
+    ``ranking_run_power_uw`` is the same power with the interval of what differs from one program of the board to the
+    next; absent where that is not known.
+    """
 
     run_power_uw: Estimate
+    ranking_run_power_uw: Estimate = Estimate.absent("nothing tells errors of one program from common ones")
     sleep: SleepState
     deep_sleep: SleepState
     volt: float | None
@@ -81,8 +92,19 @@ class PowerStates(Frozen):
     @classmethod
     def unknown(cls, reason: str, volt: float | None) -> PowerStates:
         """Power of a board of which nothing is known, and why."""
-        state = SleepState.unknown(reason)
-        return cls(run_power_uw=Estimate.absent(reason), sleep=state, deep_sleep=state, volt=volt)
+        state, absent = SleepState.unknown(reason), Estimate.absent(reason)
+        return cls(run_power_uw=absent, ranking_run_power_uw=absent, sleep=state, deep_sleep=state, volt=volt)
+
+    @property
+    def ranking(self) -> PowerStates:
+        """These states with the interval of what differs from one program to the next: none at rest."""
+        return self.model_copy(
+            update={
+                "run_power_uw": self.ranking_run_power_uw,
+                "sleep": self.sleep.exact,
+                "deep_sleep": self.deep_sleep.exact,
+            }
+        )
 
     @model_validator(mode="after")
     def _running_draws_most(self) -> PowerStates:

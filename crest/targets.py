@@ -13,6 +13,7 @@ from pydantic import Field, PrivateAttr, model_validator
 from crest.assets import asset_path
 from crest.errors import AssetError, StudyError
 from crest.frozen import Frozen
+from crest.intervals import RelativeError
 from crest.yaml_io import load_yaml, validate
 
 CoreName = Literal["cortex-m0plus", "cortex-m4", "cortex-m7"]
@@ -148,6 +149,9 @@ class StallFactor(Frozen):
     high: float = Field(ge=1, le=100)
     confidence: float = Field(gt=0, lt=1)
     kind: Literal["declared", "fit"] = "declared"
+    candidate_error: RelativeError | None = Field(
+        default=None, description="of the cycles of one program against those of others, where it is known"
+    )
     reason: str = Field(min_length=1)
 
     @model_validator(mode="after")

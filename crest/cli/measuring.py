@@ -106,7 +106,7 @@ def _extra_rows(
     life_h = battery_life_h(measurement.average_power_uw, battery_mah, volt)
     rows = [(f"battery life, {battery_mah:g} mAh", format_estimate("battery_life_h", life_h))]
     try:
-        states = load_energy_model(board, "whole_board").states(clock_mhz, code_region)
+        states = load_energy_model(board, "whole_board").states(clock_mhz, code_region, board.supply.volt)
     except AssetError:
         return rows
     costs = characterise(measurement.latency_ms, states, conditions.schedule)

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from crest.cli.console import results, write_output
 from crest.cli.options import ClockOption, TargetOption
-from crest.emulators.profile import INSTRUCTION_CLASSES
+from crest.count_names import INSTRUCTION_CLASSES
 from crest.emulators.stubs import load_stubs
 from crest.errors import EmulationError
 from crest.profiling import FirmwareProfile, ProfileRequest, folded_stacks, profile_firmware, speedscope

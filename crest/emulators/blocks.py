@@ -12,7 +12,7 @@ import numpy as np
 from capstone import CS_ARCH_ARM, CS_MODE_MCLASS, CS_MODE_THUMB, CS_MODE_V8, Cs
 from numpy.typing import NDArray
 
-from crest.emulators.profile import DERIVED_COUNTS, INSTRUCTION_CLASSES
+from crest.count_names import DERIVED_COUNTS, INSTRUCTION_CLASSES
 from crest.errors import EmulationError
 
 # Columns of a block's counts. Taken and not-taken branches are no property of a block but of its edges.

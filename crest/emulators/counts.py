@@ -8,10 +8,11 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from crest.count_names import EVENT_COUNTS
 from crest.emulators.blocks import COLUMN, COUNT_NAMES, Block, load_column
 from crest.emulators.issue_counts import IssueCounts
 from crest.emulators.pairing import DualIssueBlock
-from crest.emulators.profile import EVENT_COUNTS, ExecutionProfile, LayerProfile
+from crest.emulators.profile import ExecutionProfile, LayerProfile
 
 # An entry of a native table (slot_t).
 SLOT: Final = np.dtype([("key", "<u8"), ("sizes", "<u8"), ("count", "<u8")])

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from crest.assets import asset_path, cache_dir
-from crest.emulators.profile import EVENT_COUNTS
+from crest.count_names import EVENT_COUNTS
 from crest.errors import EmulationError, ToolchainError
 
 BANKS: Final = 2

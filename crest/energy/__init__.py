@@ -5,6 +5,6 @@ what ``crest.schedule.characterise`` needs, also for a board without a model.
 """
 
 from crest.energy.loading import Power, load_energy_model, load_energy_models, load_power
-from crest.energy.model import EnergyModel
+from crest.energy.model import EnergyModel, Work
 
-__all__ = ["EnergyModel", "Power", "load_energy_model", "load_energy_models", "load_power"]
+__all__ = ["EnergyModel", "Power", "Work", "load_energy_model", "load_energy_models", "load_power"]

@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from crest.assets import asset_path
-from crest.energy.model import Boundary, EnergyModel, EnergyModelFile
+from crest.count_names import is_count
+from crest.energy.model import EnergyModel, EnergyModelFile, Work
 from crest.errors import AssetError
+from crest.measurement import Boundary
 from crest.schedule import PowerStates
 from crest.targets import Target
 from crest.yaml_io import load_yaml, validate
@@ -34,8 +36,8 @@ def load_energy_model(target: Target, boundary: Boundary = "mcu_rail", path: Pat
         )
     candidates = [model for model in models if model.boundary == boundary]
     for model in candidates:
-        if _holds_for(model, target):
-            _check_regions(model, target, path)
+        if model.conditions.hold_at(target.supply.volt, target.supply.regulator):
+            _check_names(model, target, path)
             return model
     have = ", ".join(f"{model.boundary} at {model.conditions.label}" for model in models)
     raise AssetError(
@@ -61,13 +63,14 @@ def load_energy_models(target: Target, path: Path | None = None) -> tuple[Energy
 
 
 class Power(NamedTuple):
-    """What a price takes from an energy model: its identity, ``none`` where there is none, and power by state."""
+    """What a price takes from an energy model: identity, ``none`` where there is none, power by state, and notes."""
 
     model: str
     states: PowerStates
+    notes: tuple[str, ...] = ()
 
 
-def load_power(target: Target, clock_mhz: float, fetch_region: str | None = None) -> Power:
+def load_power(target: Target, clock_mhz: float, fetch_region: str | None = None, work: Work | None = None) -> Power:
     """Power by state of a target's MCU rail at one of its clocks.
 
     A board may arrive before its energy model, and a model may not know what code costs outside of flash: every figure
@@ -77,6 +80,7 @@ def load_power(target: Target, clock_mhz: float, fetch_region: str | None = None
         target: the board.
         clock_mhz: one of its clocks.
         fetch_region: where the code lies; by default where the target keeps it.
+        work: the program, whose operators and events power may depend on.
 
     Raises:
         AssetError: there is a file, and it is malformed or does not hold for this supply and clock.
@@ -88,7 +92,8 @@ def load_power(target: Target, clock_mhz: float, fetch_region: str | None = None
     if region != target.code_region and region not in {state.fetch_region for state in model.run}:
         reason = f"the energy model of {target.name} does not know code in {region}"
         return Power(model.identity, PowerStates.unknown(reason, target.supply.volt))
-    return Power(model.identity, model.states(clock_mhz, region))
+    notes = model.notes(clock_mhz, region, work) if work is not None else ()
+    return Power(model.identity, model.states(clock_mhz, region, target.supply.volt, work), notes)
 
 
 def _default_path(target: Target) -> Path:
@@ -96,13 +101,7 @@ def _default_path(target: Target) -> Path:
     return beside if beside and beside.exists() else asset_path("energy_models") / f"{target.name}.yaml"
 
 
-def _holds_for(model: EnergyModel, target: Target) -> bool:
-    """Whether the conditions agree; one that the source leaves open does not contradict."""
-    conditions = model.conditions
-    return conditions.volt in (None, target.supply.volt) and conditions.regulator in (None, target.supply.regulator)
-
-
-def _check_regions(model: EnergyModel, target: Target, path: Path) -> None:
+def _check_names(model: EnergyModel, target: Target, path: Path) -> None:
     regions = {region.name for region in target.regions}
     for state in model.run:
         if state.fetch_region not in regions:
@@ -112,3 +111,9 @@ def _check_regions(model: EnergyModel, target: Target, path: Path) -> None:
             )
         if state.clock_mhz not in target.every_clock_mhz:
             raise AssetError(f"{path}: {model.boundary}: {target.name!r} has no clock of {state.clock_mhz:g} MHz")
+    for name in (*model.event_energy_pj, *model.domain):
+        if not is_count(name, regions):
+            raise AssetError(
+                f"{path}: {model.boundary}: an execution profile of {target.name!r} has no count {name!r}",
+                hint="counts: crest/count_names.py, and load_<region>, store_<region>, unaligned_<region>",
+            )

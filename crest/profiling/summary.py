@@ -6,8 +6,8 @@ import hashlib
 from collections import defaultdict
 from dataclasses import dataclass
 
+from crest.count_names import INSTRUCTION_CLASSES
 from crest.emulators.call_hook import DEPTH_MAX, NODES_MAX
-from crest.emulators.profile import INSTRUCTION_CLASSES
 from crest.emulators.traced_machine import TracedMachine
 from crest.emulators.unicorn_engine import UnicornEngine
 from crest.profiling.costs import (

@@ -20,9 +20,10 @@ from typing import Final, Literal
 from pydantic import Field, model_validator
 
 from crest.assets import asset_path
-from crest.emulators.profile import DERIVED_COUNTS, EVENT_COUNTS, INSTRUCTION_CLASSES
+from crest.count_names import DERIVED_COUNTS, EVENT_COUNTS, INSTRUCTION_CLASSES
 from crest.errors import AssetError
 from crest.frozen import Frozen
+from crest.intervals import RelativeError
 from crest.measurement import Estimate
 from crest.targets import Target
 from crest.yaml_io import load_yaml, validate
@@ -55,15 +56,6 @@ class Term(Frozen):
         """The term with so many cycles less, not below zero; it is declared then."""
         low, value = (max(0.0, number - cycles) for number in (self.low, self.cycles))
         return self.model_copy(update={"low": low, "cycles": value, "origin": "declared"})
-
-
-class RelativeError(Frozen):
-    """Ends of true / predicted cycles, and how likely they hold."""
-
-    low: float = Field(gt=0, le=1)
-    high: float = Field(ge=1, le=100)
-    confidence: float = Field(gt=0, lt=1)
-    reason: str = Field(min_length=1)
 
 
 class MemoryTiming(Frozen):

@@ -22,14 +22,15 @@ from operator import mul
 from pydantic import Field, model_validator
 
 from crest.assets import asset_path
+from crest.count_names import DERIVED_COUNTS, INSTRUCTION_CLASSES, UNALIGNED_PREFIX
 from crest.emulators.issue_rules import IssueRules
-from crest.emulators.profile import DERIVED_COUNTS, INSTRUCTION_CLASSES, UNALIGNED_PREFIX, ExecutionProfile
+from crest.emulators.profile import ExecutionProfile
 from crest.errors import AssetError
 from crest.frozen import Frozen
-from crest.intervals import combine
+from crest.intervals import RelativeError, combine
 from crest.measurement import Estimate
 from crest.targets import StallFactor, Target
-from crest.timing.memory_system import MemoryTiming, RelativeError, load_memory_timing
+from crest.timing.memory_system import MemoryTiming, load_memory_timing
 from crest.yaml_io import load_yaml, validate
 
 
@@ -113,8 +114,9 @@ class CycleModel:
         counts, memory = profile.total(), self._memory
         if memory is None or memory.lacking(counts):
             return self._stalled(counts)
-        waits, errors = memory.waits_estimate(counts), (memory.candidate_error, memory.common_error)
-        estimate = combine(_with_waits, self._core_cycles(counts), waits, *map(_estimate, errors))
+        waits = memory.waits_estimate(counts)
+        errors = (error.estimate("emulated") for error in (memory.candidate_error, memory.common_error))
+        estimate = combine(_with_waits, self._core_cycles(counts), waits, *errors)
         return _spanning(self._stalled(counts), estimate) if memory.outside(counts) else estimate
 
     def ranking_cycles(self, profile: ExecutionProfile) -> Estimate:
@@ -125,12 +127,13 @@ class CycleModel:
         """
         self._check(profile)
         memory = self._memory_for(profile)
-        if memory is None:
+        error = self._stalls.candidate_error if memory is None else memory.candidate_error
+        if error is None:
             return Estimate.absent(
                 "the model of this board cannot tell errors of one program from common ones", "emulated"
             )
         cycles = Estimate(value=self._cycles(profile.total(), memory), origin="emulated")
-        return combine(mul, cycles, _estimate(memory.candidate_error))
+        return combine(mul, cycles, error.estimate("emulated"))
 
     def notes(self, profile: ExecutionProfile) -> tuple[str, ...]:
         """What a reader of the cycles should know: where the model of the memories does not hold."""
@@ -178,10 +181,6 @@ class CycleModel:
 
 def _with_waits(core: float, waits: float, *errors: float) -> float:
     return (core + waits) * math.prod(errors)
-
-
-def _estimate(error: RelativeError) -> Estimate:
-    return Estimate(value=1.0, origin="emulated", low=error.low, high=error.high, confidence=error.confidence)
 
 
 def _spanning(estimate: Estimate, other: Estimate) -> Estimate:

@@ -11,7 +11,7 @@ from crest.backends.session import open_session
 from crest.compiler.build import build_program, lower_graph
 from crest.compiler.importer import import_tflite
 from crest.compiler.toolchain import target_toolchain
-from crest.emulators.profile import EVENT_COUNTS
+from crest.count_names import EVENT_COUNTS
 from crest.targets import Cache, MemoryGeometry, Target, load_target, target_names
 from tests.emulators.cache_reference import Reference, Trace
 from tests.emulators.firmware import TARGET, asm

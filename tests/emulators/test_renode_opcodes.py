@@ -7,10 +7,10 @@ import re
 
 import pytest
 
+from crest.count_names import INSTRUCTION_CLASSES
 from crest.emulators.blocks import disassemble
 from crest.emulators.elf import CodeRange, ElfImage
 from crest.emulators.isa import first_beyond_v6m
-from crest.emulators.profile import INSTRUCTION_CLASSES
 from crest.emulators.renode.opcodes import COUNTERS_MAX, count_classes, matches, opcode_counters, unseen_counts
 from crest.errors import EmulationError
 from tests.kernels.registry import SEED

@@ -11,8 +11,8 @@ from crest.assets import asset_path
 from crest.compiler.layout import fixed_layout
 from crest.compiler.linker import linker_script
 from crest.compiler.toolchain import Toolchain, host_toolchain, target_toolchain
+from crest.count_names import UNALIGNED_PREFIX
 from crest.emulators.elf import read_elf
-from crest.emulators.profile import UNALIGNED_PREFIX
 from crest.emulators.unicorn_engine import UnicornEngine, UnicornMachine
 from crest.errors import EmulationError
 from crest.placement import Placement

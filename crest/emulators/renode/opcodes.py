@@ -12,9 +12,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
+from crest.count_names import DERIVED_COUNTS, INSTRUCTION_CLASSES
 from crest.emulators.blocks import disassemble
 from crest.emulators.elf import ElfImage
-from crest.emulators.profile import DERIVED_COUNTS, INSTRUCTION_CLASSES
 from crest.errors import EmulationError
 from crest.targets import CoreName
 

@@ -14,7 +14,7 @@ import pytest
 from crest.backends.emulated import MachineTransport
 from crest.backends.session import check_golden_outputs, open_session
 from crest.compiler.program import Program
-from crest.emulators.profile import INSTRUCTION_CLASSES
+from crest.count_names import INSTRUCTION_CLASSES
 from crest.emulators.renode.engine import RenodeEngine
 from crest.emulators.renode.machine import Deadlines
 from crest.emulators.unicorn_engine import UnicornEngine
