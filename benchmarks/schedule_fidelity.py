@@ -27,7 +27,7 @@ from crest.compiler.importer import import_tflite
 from crest.compiler.program import Program
 from crest.compiler.toolchain import target_toolchain
 from crest.energy import load_power
-from crest.errors import BackendError
+from crest.errors import SleepStateError
 from crest.measurement import Estimate
 from crest.schedule import Cadenced, PowerStates, SleepName, SleepState, characterise, energy_between_uj
 from crest.targets import load_target, target_names
@@ -136,7 +136,7 @@ def compare(model: bytes, windows: int, quick: bool) -> Iterator[Comparison]:
                 schedule = Cadenced(period_ms=period_ms, sleep=sleep)
                 try:
                     record = backend.run_cadenced(program, schedule, windows, wake_up_ms=wake_up_ms)
-                except BackendError:
+                except SleepStateError:
                     continue  # the board cannot wait in this state
                 yield Comparison(name, sleep, period, period_ms, record, latency_ms, states)
 
