@@ -23,10 +23,13 @@ class StudyFinisher:
 
     def finish(self, record: TrialRecord) -> Finished:
         """See ``crest.search.contracts.Finisher``."""
-        folder = Path("members") / f"trial-{record.number:04d}"
+        name = f"trial-{record.number:04d}"
+        clock_mhz = record.key.clock_mhz
+        several = len(self._setup.study.clocks_mhz) > 1
+        folder = Path("members") / (f"{name}-{clock_mhz:g}mhz" if several else name)
         tflite = self._trained_model(record)
-        graph = import_tflite(tflite, f"trial-{record.number:04d}")
-        pricing = self._setup.pricing(record.quantization)
+        graph = import_tflite(tflite, name)
+        pricing = self._setup.pricing(record.quantization, clock_mhz)
         program = pricing.build(graph)
         execution = pricing.run(program)
         keep_execution(self._run_folder, execution)
