@@ -171,6 +171,11 @@ class Measurement(Frozen):
     deadline_missed: bool | None
     notes: tuple[str, ...] = ()
 
+    def ranking(self, name: str) -> Estimate | None:
+        """A cost with the interval of what differs between programs of the board; None where it is not told apart."""
+        found = getattr(self, f"ranking_{name}", None)
+        return found if isinstance(found, Estimate) else None
+
     @property
     def placement(self) -> str:
         """Memory regions by part, for example ``code flash, weights flash, arena ram``."""

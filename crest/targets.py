@@ -13,6 +13,7 @@ from pydantic import Field, PrivateAttr, model_validator
 from crest.assets import asset_path
 from crest.errors import AssetError, StudyError
 from crest.frozen import Frozen
+from crest.intervals import RelativeError
 from crest.yaml_io import load_yaml, validate
 
 CoreName = Literal["cortex-m0plus", "cortex-m4", "cortex-m7"]
@@ -64,6 +65,15 @@ class Peripheral(Frozen):
     )
     follows_clear: dict[_Offset, dict[_Bit, _Bit | tuple[_Offset, _Bit]]] = Field(
         default={}, description="as follows: the ready bit is set while the bit is clear (a reset, a power-down)"
+    )
+    interrupt: int | None = Field(default=None, ge=0, le=239, description="models of timers: number of its interrupt")
+    counts_hz: float | None = Field(
+        default=None,
+        gt=0,
+        description="models of timers: frequency of an oscillator of its own, which runs on in deep sleep",
+    )
+    core_cycles_per_count: int | None = Field(
+        default=None, ge=1, description="models of timers that count the clock of the core, which stops in deep sleep"
     )
 
     @model_validator(mode="after")
@@ -139,6 +149,9 @@ class StallFactor(Frozen):
     high: float = Field(ge=1, le=100)
     confidence: float = Field(gt=0, lt=1)
     kind: Literal["declared", "fit"] = "declared"
+    candidate_error: RelativeError | None = Field(
+        default=None, description="of the cycles of one program against those of others, where it is known"
+    )
     reason: str = Field(min_length=1)
 
     @model_validator(mode="after")

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from pydantic import Field
+
 from crest.compiler.program import Program
 from crest.emulators.profile import ExecutionProfile
+from crest.emulators.timeline import State
 from crest.frozen import Frozen
+from crest.schedule import Cadenced, SleepName
 
 
 class RunRecord(Frozen):
@@ -16,6 +20,58 @@ class RunRecord(Frozen):
     elf_sha256: str
     golden_pairs_checked: int
     profile: ExecutionProfile
+
+
+class Segment(Frozen):
+    """A stretch of time in one state.
+
+    ``wake_up`` lasts from the event that ends a wait as long as wake-ups are declared to take: what the firmware does
+    meanwhile is part of it, and the inference begins no sooner. Of no length, it still is one wake-up.
+    """
+
+    state: State
+    duration_ms: float = Field(ge=0)
+
+
+class CadencedRecord(Frozen):
+    """One program that ran at a fixed period on one target, after its golden output was found right.
+
+    Attributes:
+        clock_mhz: of the core.
+        wake_up_ms: what each wake-up was taken to last; None where nothing is known of it, which takes no time.
+        timer_hz: of the timer that released the windows; releases are at its counts.
+        windows: inferences that were run.
+        missed: those that ended after their period.
+        inference_cycles: of all latency windows together.
+        segments: in order, from the first release to the end of the last period, or of the last window where that is
+            later.
+    """
+
+    backend: str
+    elf_sha256: str
+    clock_mhz: float
+    period_ms: float
+    sleep: SleepName
+    wake_up_ms: float | None
+    timer_hz: int
+    windows: int
+    missed: int
+    inference_cycles: int
+    segments: tuple[Segment, ...]
+
+    @property
+    def duration_ms(self) -> float:
+        """All segments together."""
+        return sum(segment.duration_ms for segment in self.segments)
+
+    @property
+    def wake_ups(self) -> int:
+        """How often the board woke up, to run a window or to set its timer again in a long wait."""
+        return sum(segment.state == "wake_up" for segment in self.segments)
+
+    def time_ms(self, state: State) -> float:
+        """Time spent in a state."""
+        return sum(segment.duration_ms for segment in self.segments if segment.state == state)
 
 
 class Backend(Protocol):
@@ -29,5 +85,19 @@ class Backend(Protocol):
         Raises:
             EmulationError: the firmware faulted.
             BackendError: the session broke, or an output is wrong.
+        """
+        ...
+
+
+class CadencedBackend(Backend, Protocol):
+    """A backend whose boards also wait between inferences."""
+
+    def run_cadenced(self, program: Program, schedule: Cadenced, windows: int) -> CadencedRecord:
+        """Run inferences at the period of a schedule, and let the board wait in between.
+
+        Raises:
+            StudyError: a period that is not a whole number of microseconds, or no windows.
+            EmulationError: the firmware faulted, or the engine does not know how long a board waits.
+            BackendError: the board cannot wait in that state, the session broke, or an output is wrong.
         """
         ...

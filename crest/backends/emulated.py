@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import zlib
 
-from crest.backends.base import RunRecord
+from crest.backends.base import CadencedRecord, RunRecord
+from crest.backends.cadenced import record_cadence
 from crest.backends.session import check_golden_outputs, open_session
 from crest.compiler.program import Program
 from crest.emulators import load_engine
-from crest.emulators.base import Machine
+from crest.emulators.base import Machine, TimedMachine
 from crest.emulators.profile import ExecutionProfile
 from crest.errors import EmulationError
+from crest.schedule import Cadenced
 from crest.timing import load_cycle_model
 
 
@@ -62,6 +64,40 @@ class EmulatedBackend:
         return RunRecord(
             backend=self.identity, elf_sha256=program.elf_sha256, golden_pairs_checked=checked, profile=profile
         )
+
+    def run_cadenced(
+        self, program: Program, schedule: Cadenced, windows: int, *, wake_up_ms: float | None = None
+    ) -> CadencedRecord:
+        """Run the last golden input at the period of a schedule, and let the virtual board wait in between.
+
+        Every window is executed with data accesses counted, so that it takes the time that a price says; all else takes
+        a cycle for each halfword of code.
+
+        Args:
+            program: what runs.
+            schedule: the period, and the state between two windows.
+            windows: how many inferences.
+            wake_up_ms: what a wake-up takes; by default what the target's energy model declares.
+
+        Raises:
+            StudyError: a period that is not a whole number of microseconds, or no windows.
+            EmulationError: the firmware faulted, or the engine has no virtual time in which a board could wait.
+            BackendError: the board cannot wait in that state, the session broke, or an output is wrong.
+        """
+        model = load_cycle_model(program.target, program.layout.code)
+        machine = self._engine.boot(program.elf, program.target, model.cycles_so_far)
+        try:
+            if not isinstance(machine, TimedMachine):
+                raise EmulationError(
+                    f"the engine {self._engine.name} cannot run a board at a period: its time stands in a wait",
+                    hint="take the engine unicorn",
+                )
+            session = open_session(MachineTransport(machine), program)
+            check_golden_outputs(session, program)
+            machine.count_memory(True)
+            return record_cadence(self.identity, machine, session, program, schedule, windows, wake_up_ms)
+        finally:
+            machine.close()
 
 
 def _certain(profile: ExecutionProfile) -> dict[str, int]:

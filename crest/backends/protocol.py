@@ -29,6 +29,7 @@ class FrameType(IntEnum):
     RUN = 3
     OUTPUT = 4
     BYE = 5
+    CADENCE = 6
     ERROR = 0x7F
 
 

@@ -10,14 +10,18 @@ from typing import Final, Protocol
 from crest.backends.protocol import MAX_PAYLOAD, PROTOCOL_VERSION, REPLY, Decoder, Frame, FrameType, encode
 from crest.compiler.program import Program
 from crest.errors import BackendError
+from crest.schedule import SleepName
 
 _ERROR_WORDS: Final = {
     1: "does not know this frame type",
     2: "was asked for bytes out of range",
     3: "got a frame of wrong length",
+    4: "has no timer to wait in this state",
 }
 # A frame may be lost on a real line; each of these requests can be repeated without harm.
 _ATTEMPTS: Final = 3
+_NO_TIMER: Final = 4
+_STATES: Final[dict[SleepName, int]] = {"sleep": 0, "deep_sleep": 1}
 
 
 class Transport(Protocol):
@@ -40,6 +44,16 @@ class Hello:
     input_bytes: int
     output_bytes: int
     model_id: bytes
+
+
+@dataclass(frozen=True)
+class Cadence:
+    """What the firmware says of a cadenced run: ``elapsed_s`` since the first release is by its own timer."""
+
+    missed: int
+    crc: int
+    timer_hz: int
+    elapsed_s: float
 
 
 class Session:
@@ -79,6 +93,18 @@ class Session:
             raise BackendError(f"{count} inferences were asked for, {done} were run")
         return int(crc)
 
+    def cadence(self, windows: int, period_us: int, sleep: SleepName) -> Cadence:
+        """Run inferences at a fixed period, and let the board wait in a state in between.
+
+        Raises:
+            BackendError: it cannot wait in that state, or a frame broke.
+        """
+        request = struct.pack("<III", windows, _STATES[sleep], period_us)
+        done, missed, crc, hz, counts = struct.unpack("<IIIIQ", self._request(FrameType.CADENCE, request))
+        if done != windows:
+            raise BackendError(f"{windows} windows were asked for, {done} were run")
+        return Cadence(missed, crc, hz, counts / hz)
+
     def outputs(self, size: int) -> bytes:
         """Outputs of the last inference."""
         parts = []
@@ -109,7 +135,10 @@ class Session:
     def _accept(kind: FrameType, frame: Frame) -> bytes:
         if frame.type == FrameType.ERROR | REPLY:
             code = frame.payload[0] if frame.payload else 0
-            raise BackendError(f"{kind.name} refused: the firmware {_ERROR_WORDS.get(code, f'reports error {code}')}")
+            raise BackendError(
+                f"{kind.name} refused: the firmware {_ERROR_WORDS.get(code, f'reports error {code}')}",
+                hint="docs/targets.md says which boards have which; try the other state" if code == _NO_TIMER else None,
+            )
         if frame.type != kind | REPLY:
             raise BackendError(f"{kind.name} was answered by a frame of type {frame.type:#x}")
         return frame.payload

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Final, Protocol
+from typing import Final, Protocol, runtime_checkable
 
 from crest.emulators.profile import ExecutionProfile
+from crest.emulators.timeline import Timeline
+from crest.schedule import SleepName
 from crest.targets import Target
 
 # Firmware calls this function, which must not be inlined, to say where it is.
@@ -61,6 +63,19 @@ class Machine(Protocol):
 
     def close(self) -> None:
         """Switch off and release everything."""
+        ...
+
+
+@runtime_checkable
+class TimedMachine(Machine, Protocol):
+    """A board whose waits take virtual time."""
+
+    def timeline(self) -> Timeline:
+        """What it did when, since power-up."""
+        ...
+
+    def set_wake_up(self, state: SleepName, cycles: int) -> None:
+        """Let every wake-up from a state take that many cycles of the core's clock, from now on."""
         ...
 
 

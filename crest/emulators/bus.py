@@ -6,10 +6,12 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from crest.emulators.counter import WakeTimer
 from crest.emulators.devices import AccessFaultError, Device, Host, Uart, plain_registers
 from crest.emulators.pl011 import pl011
 from crest.emulators.ppb import PPB_BASE, PPB_SIZE_BYTES, PrivatePeripherals
 from crest.emulators.stm32_usart import STM32_USARTS
+from crest.emulators.timers import TIMERS
 from crest.emulators.uarte import nordic_uarte
 from crest.errors import AssetError
 from crest.targets import Peripheral, Target
@@ -21,6 +23,7 @@ MODELS: Final[dict[str, Callable[[str, Peripheral, Host], Device]]] = {
     "nrf-uarte": nordic_uarte,
     "registers": plain_registers,
     **STM32_USARTS,
+    **TIMERS,
 }
 
 
@@ -52,8 +55,10 @@ class Bus:
             for name, p in target.peripherals.items()
         ]
         self._own = [*stubs, *slots]
-        self._ppb = Slot("ppb", PPB_BASE, PPB_BASE + PPB_SIZE_BYTES, PrivatePeripherals(target.core, host))
+        self.core = PrivatePeripherals(target.core, host)
+        self._ppb = Slot("ppb", PPB_BASE, PPB_BASE + PPB_SIZE_BYTES, self.core)
         self.uart = self._find_uart(target)
+        self.timers = [slot.device for slot in slots if isinstance(slot.device, WakeTimer)]
 
     def pages(self) -> Iterator[tuple[int, int]]:
         """(base, size in bytes) of the page runs to map; several peripherals may share one."""

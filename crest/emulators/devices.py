@@ -38,6 +38,10 @@ class Host(Protocol):
         """The virtual clock, in cycles: see ``clock.VirtualClock``."""
         ...
 
+    def clock_hz(self) -> float:
+        """The frequency of the core's clock, in which ``ticks`` are counted."""
+        ...
+
 
 class Device(Protocol):
     """Registers at offsets from a base address. ``size`` is 1, 2 or 4 bytes."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Final
 
 from crest.emulators.devices import AccessFaultError, Host, Registers
+from crest.emulators.nvic import NVIC, Nvic
+from crest.schedule import SleepName
 from crest.targets import CoreName
 
 PPB_BASE: Final = 0xE0000000
@@ -14,13 +16,14 @@ _DWT: Final = range(0x1000, 0x2000)
 _SCS: Final = range(0xE000, 0xF000)
 _DWT_CTRL, _DWT_CYCCNT = 0x1000, 0x1004
 _SYST_CSR, _SYST_RVR, _SYST_CVR = 0xE010, 0xE014, 0xE018
-_AIRCR, _DEMCR = 0xED0C, 0xEDFC
+_AIRCR, _SCR, _DEMCR = 0xED0C, 0xED10, 0xEDFC
 
 _CYCCNTENA: Final = 1
 _TRCENA: Final = 1 << 24
 _COUNTFLAG: Final = 1 << 16
 _SYSTICK_MASK: Final = 0xFFFFFF
 _WORD: Final = 0xFFFFFFFF
+_SLEEPDEEP: Final = 1 << 2
 
 # CPUID and other reset values: the technical reference manuals of the cores (Arm DDI 0484, 0439, 0489).
 _CPUID: Final[dict[CoreName, int]] = {
@@ -32,7 +35,7 @@ _RESET: Final = {_AIRCR: 0xFA050000, _DWT_CTRL: 0x40000000}
 
 
 class PrivatePeripherals:
-    """Storage with CPUID, a SysTick and a cycle counter that follow the machine's virtual clock; no interrupts.
+    """Storage with CPUID, a SysTick and a cycle counter that follow the machine's virtual clock; see ``nvic``.
 
     Within a latency window the clock reads modelled cycles, so that firmware can measure itself; see ``clock``.
     """
@@ -41,13 +44,21 @@ class PrivatePeripherals:
         self._host = host
         self._core = core
         self._registers = Registers({**_RESET, 0xED00: _CPUID[core]})
+        self.nvic = Nvic()
         self._systick_start = 0
         self._systick_seen = 0
         self._cycles_start = 0
 
+    @property
+    def sleep_state(self) -> SleepName:
+        """The state that a WFI waits in, by SLEEPDEEP."""
+        return "deep_sleep" if self._registers.read(_SCR, 4) & _SLEEPDEEP else "sleep"
+
     def read(self, offset: int, size: int) -> int:
         """Value of a register."""
         self._check(offset)
+        if offset in NVIC:
+            return self.nvic.read(offset, size)
         if offset == _SYST_CSR:
             return self._systick_control()
         if offset == _SYST_CVR:
@@ -59,6 +70,9 @@ class PrivatePeripherals:
     def write(self, offset: int, size: int, value: int) -> None:
         """Set a register."""
         self._check(offset)
+        if offset in NVIC:
+            self.nvic.write(offset, size, value)
+            return
         if offset == _AIRCR and value & 0b101:
             raise AccessFaultError("the firmware asked for a reset (AIRCR)", hint="see what led to the symbol above")
         if offset == _DWT_CYCCNT:

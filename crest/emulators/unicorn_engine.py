@@ -23,7 +23,10 @@ from crest.emulators.isa import check_block, lint_elf
 from crest.emulators.native import REASON_NONE, REASON_PAUSE, REASON_TABLE_FULL
 from crest.emulators.profile import ExecutionProfile
 from crest.emulators.selftest import check_unicorn
+from crest.emulators.sleeper import WAKES, Sleeper
+from crest.emulators.timeline import Timeline
 from crest.errors import AssetError, EmulationError
+from crest.schedule import SleepName
 from crest.targets import CoreName, Target
 
 # UC_MODE_MCLASS would force a Cortex-M33 whatever the model.
@@ -47,6 +50,7 @@ _INVALID_ACCESS: Final = (
     | unicorn.UC_HOOK_MEM_FETCH_PROT
 )
 GUARD_BLOCKS: Final = 500_000_000
+WAITS_MAX: Final = 1_000_000
 
 
 class UnicornEngine:
@@ -101,6 +105,7 @@ class UnicornMachine:
         self._target = target
         self._guard_blocks = guard_blocks
         self._asleep = False
+        self._waits = 0
         self._device_fault: AccessFaultError | None = None
         self._interrupt: int | None = None
         self._bad_access: tuple[int, int] | None = None
@@ -118,6 +123,7 @@ class UnicornMachine:
         mark, limit = map(image.symbols.get, (LAYER_MARK_SYMBOL, STACK_LIMIT_SYMBOL))
         self._hooks = Hooks(self._uc, target.regions, mark, target.memory_geometry, limit)
         self._clock = VirtualClock(self._hooks, self._block_at, cycles)
+        self._sleeper = Sleeper(self._bus, self._clock)
         self._reset()
 
     def send(self, data: bytes) -> None:
@@ -141,6 +147,7 @@ class UnicornMachine:
         self._asleep = False
         state = self._hooks.state
         state.guard_blocks = self._guard_blocks
+        self._waits = 0
         while True:
             self._run()
             reason = int(state.reason)
@@ -174,6 +181,15 @@ class UnicornMachine:
         parts = counted_parts(self._hooks, self._block_at, self._code_at, self._image)
         return build_profile(f"{UnicornEngine.name} {UnicornEngine.version}", self._target.core, parts)
 
+    def timeline(self) -> Timeline:
+        """What the board did when, since power-up; windows are in it where ``boot`` was told their cycles."""
+        self._clock.now()
+        return self._clock.timeline
+
+    def set_wake_up(self, state: SleepName, cycles: int) -> None:
+        """Let every wake-up from a state take that many cycles of the core's clock, from now on."""
+        self._clock.wake_up_cycles[state] = cycles
+
     def close(self) -> None:
         """Release the memories at once, and the rest with the next garbage collection."""
         if self._failure is None:
@@ -205,6 +221,10 @@ class UnicornMachine:
     def ticks(self) -> int:
         """Cycles as the core's own counters read them."""
         return self._clock.now()
+
+    def clock_hz(self) -> float:
+        """The frequency of the core's clock."""
+        return max(self._target.clock_mhz) * 1e6
 
     def _check_ram(self, address: int, size_bytes: int) -> None:
         inside = any(
@@ -277,8 +297,14 @@ class UnicornMachine:
             raise self._fail("the emulator returned without a reason")
         if self._bus.uart.wakes():
             return True
+        if self._sleeper.wait():
+            self._waits += 1
+            if self._waits > WAITS_MAX:
+                raise self._fail(f"{WAITS_MAX:,} waits for a timer without a sign of life: an endless loop?")
+            self._hooks.state.guard_blocks = self._guard_blocks
+            return True
         if not self._bus.uart.can_wake():
-            raise self._fail("WFI with nothing that could wake the core", "only the UART's receive interrupt wakes it")
+            raise self._fail("WFI with nothing that could wake the core", WAKES)
         self._asleep = True
         return False
 

@@ -14,8 +14,9 @@ Run power is tabulated by clock and by the memory that code is fetched from; it 
 ``activity_factor`` is what neural-network code draws over the loop that the datasheet current was taken with.
 A model holds for one regulator, a range of supplies and one measuring boundary; nothing is extrapolated beyond them.
 
-Two errors are told apart. The intervals of the coefficients are *common*: they shift every program of a board alike.
-``candidate_error`` is what the model gets wrong about one program and not about the next, so that it blurs a ranking.
+Two errors are told apart. ``candidate_error`` is what the model gets wrong about one program and not about the next, so
+that it blurs a ranking. What is common shifts every program of a board alike, its set-up above all: ``power_error``
+holds both together, or, where nothing was left out to find it, the intervals of the coefficients do.
 """
 
 from __future__ import annotations
@@ -41,6 +42,10 @@ _UW_PER_PJ_MS = 1e-3
 # What nothing that is meant reaches: figures in another unit are found by it.
 _MOST_VOLT = 6.0
 _LEAST_RUN = 100.0
+_SET_UPS = {
+    "unknown": "not known; `crest calibrate` narrows it down to one",
+    "calibrated": "the one that the model was calibrated on",
+}
 
 
 class Work(NamedTuple):
@@ -174,7 +179,12 @@ class EnergyModel(Frozen):
     Attributes:
         operator_factors: power of a layer over that of the run state, by operator of the model; one where not named.
         event_energy_pj: energy of each occurrence of a count of the execution profile, beyond the run state's power.
-        candidate_error: true / predicted power of one program against the others; None where nothing tells it.
+        set_up: whether the set-up of the board (software beside the model, peripherals, the very board) is one that was
+            measured (``calibrated``), or ``unknown``.
+        power_error: true / predicted power of a program that was not fitted, on such a set-up; where given, it is the
+            interval of the run power, and those of its coefficients tell how far the fit itself moves.
+        candidate_error: true / predicted power of a program when others on its set-up are known; None where nothing
+            tells it.
         domain: shares of the executed instructions in what was fitted, by count; what lies outside is flagged.
         data: what the coefficients were fitted on, by the licence of its source; None where nothing was.
         residual: how well they fit it.
@@ -190,6 +200,8 @@ class EnergyModel(Frozen):
     run: tuple[RunState, ...] = Field(min_length=1)
     operator_factors: dict[str, Coefficient] = Field(default_factory=dict)
     event_energy_pj: dict[str, Coefficient] = Field(default_factory=dict)
+    set_up: Literal["unknown", "calibrated"] = "unknown"
+    power_error: RelativeError | None = None
     candidate_error: RelativeError | None = None
     domain: dict[str, Share] = Field(default_factory=dict)
     sleep: RestState | None = None
@@ -265,17 +277,14 @@ class EnergyModel(Frozen):
                 f"energy model {self.target}/{self.boundary}: it holds for {self.conditions.label}, not for {volt} V",
                 hint="a model is never used outside of its conditions",
             )
-        common = self._run_power_uw(self.run_state(clock_mhz, fetch_region), volt, work)
-        own = self.candidate_error
-        ranking = Estimate.absent(
-            f"the energy model of {self.target} does not tell errors of one program from common ones"
-        )
-        if own is not None:
-            exact = Estimate(value=common.value, origin="estimated")
-            ranking = combine(mul, exact, own.estimate("estimated"))
-            common = combine(mul, common, own.estimate("estimated"))
+        power = self._run_power_uw(self.run_state(clock_mhz, fetch_region), volt, work)
+        ranking = Estimate.absent(f"the energy model of {self.target} does not tell what differs between programs")
+        if self.candidate_error is not None:
+            ranking = _within(power.exact, self.candidate_error)
+        if self.power_error is not None:
+            power = _within(power.exact, self.power_error)
         return PowerStates(
-            run_power_uw=common,
+            run_power_uw=power,
             ranking_run_power_uw=ranking,
             sleep=self._rest("sleep", self.sleep, volt),
             deep_sleep=self._rest("deep_sleep", self.deep_sleep, volt),
@@ -289,6 +298,8 @@ class EnergyModel(Frozen):
         if not kinds & {"fit", "published"}:
             anchor = "the datasheet's current" if "datasheet" in kinds else "a declared current"
             found.append(f"energy rests on {anchor}: nobody has measured networks on this chip for this model")
+        if self.power_error is not None:
+            found.append(f"the interval of the energy is for a set-up that is {_SET_UPS[self.set_up]}")
         instructions = max(1, work.counts.get("instructions", 0))
         shares = {name: work.counts.get(name, 0) / instructions for name in self.domain}
         outside = [n for n, share in shares.items() if not self.domain[n].low <= share <= self.domain[n].high]
@@ -340,6 +351,10 @@ class EnergyModel(Frozen):
             wake_up_ms=rest.wake_up_latency_us.estimate().scaled(1e-3),
             wake_up_energy_uj=rest.wake_up_energy_uj.estimate(),
         )
+
+
+def _within(estimate: Estimate, error: RelativeError) -> Estimate:
+    return _times(estimate, error.estimate("estimated"))
 
 
 def _times(a: Estimate, b: Estimate) -> Estimate:

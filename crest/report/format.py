@@ -64,13 +64,17 @@ def format_estimate(name: str, estimate: Estimate) -> str:
     """Value, unit and interval: ``12.8 mJ [9.30, 17.4]``; the reason when absent."""
     if estimate.value is None:
         return f"{ABSENT} ({estimate.reason})"
-    text = format_value(name, estimate.value)
-    if estimate.low is None or estimate.high is None:
-        return text
+    return f"{format_value(name, estimate.value)} {format_interval(name, estimate)}".rstrip()
+
+
+def format_interval(name: str, estimate: Estimate) -> str:
+    """The interval alone, in the unit of the value: ``[9.30, 17.4]``; empty where there is none."""
+    if estimate.value is None or estimate.low is None or estimate.high is None:
+        return ""
     if name in _COUNTS:
-        return f"{text} [{estimate.low:,.0f}, {estimate.high:,.0f}]"
+        return f"[{estimate.low:,.0f}, {estimate.high:,.0f}]"
     scale = scale_for(name, [estimate.value])
-    return f"{text} [{scale.digits(estimate.low)}, {scale.digits(estimate.high)}]"
+    return f"[{scale.digits(estimate.low)}, {scale.digits(estimate.high)}]"
 
 
 def title_of(name: str) -> str:

@@ -13,6 +13,7 @@ from crest.measurement import Estimate, Measurement
 from crest.report.format import ABSENT, format_estimate, format_value, title_of
 from crest.report.plot import DARK, LIGHT, front_png
 from crest.report.rows import (
+    CostRow,
     candidate_text,
     cost_rows,
     counts_text,
@@ -95,10 +96,11 @@ def _member(entry: Entry, battery_mah: float | None, supply_volt: float | None) 
     member: dict[str, Any] = {"number": entry.number, "clock": entry.clock_text, "facts": facts, "errors": errors}
     if measurement is None:
         return member | {"costs": [], "memory": [], "layers": []}
-    costs = [(title_of(name), text, origin) for name, text, origin in cost_rows(measurement)]
+    costs = [row._replace(name=title_of(row.name)) for row in cost_rows(measurement)]
     if battery_mah is not None:
         life = battery_life_h(measurement.average_power_uw, battery_mah, supply_volt)
-        costs.append((f"battery life, {battery_mah:g} mAh", format_estimate("battery_life_h", life), life.origin))
+        text = format_estimate("battery_life_h", life)
+        costs.append(CostRow(f"battery life, {battery_mah:g} mAh", text, ABSENT, life.origin))
     return member | {
         "costs": costs,
         "memory": memory_rows(measurement.memory),

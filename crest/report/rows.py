@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final, NamedTuple, get_args
 
 from crest.measurement import Measurement, MemoryReport
-from crest.report.format import ABSENT, format_estimate, format_value
+from crest.report.format import ABSENT, format_estimate, format_interval, format_value
 from crest.report.view import Entry, RunView, Status
 
 COSTS: Final = (
@@ -117,13 +117,23 @@ def layer_rows(measurement: Measurement) -> list[LayerRow]:
     return rows
 
 
-def cost_rows(measurement: Measurement) -> list[tuple[str, str, str]]:
-    """Name, value with interval, and origin of each cost; the deadline last."""
+class CostRow(NamedTuple):
+    """One cost: value with interval, the interval of what differs between programs of one board, origin."""
+
+    name: str
+    text: str
+    between_programs: str
+    origin: str
+
+
+def cost_rows(measurement: Measurement) -> list[CostRow]:
+    """The costs; the deadline last."""
     rows = []
     for name in COSTS:
-        estimate = getattr(measurement, name)
-        rows.append((name, format_estimate(name, estimate), estimate.origin))
-    rows.append(("deadline", deadline_text(measurement), ABSENT))
+        estimate, ranking = getattr(measurement, name), measurement.ranking(name)
+        between = ABSENT if ranking is None else format_interval(name, ranking) or ABSENT
+        rows.append(CostRow(name, format_estimate(name, estimate), between, estimate.origin))
+    rows.append(CostRow("deadline", deadline_text(measurement), ABSENT, ABSENT))
     return rows
 
 

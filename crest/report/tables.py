@@ -71,11 +71,12 @@ def _cost_table(measurement: Measurement, extra: Sequence[tuple[str, str]]) -> T
     table = Table(title=Text(f"{measurement.target} at {measurement.clock_mhz:g} MHz, {measurement.schedule}"))
     table.add_column("cost")
     table.add_column(Text("value [interval]"), justify="right")
+    table.add_column(Text("between programs"), justify="right")
     table.add_column("origin")
-    for name, text, origin in cost_rows(measurement):
-        table.add_row(Text(title_of(name)), Text(text), origin)
+    for row in cost_rows(measurement):
+        table.add_row(Text(title_of(row.name)), Text(row.text), Text(row.between_programs), row.origin)
     for name, text in extra:
-        table.add_row(Text(name), Text(text), ABSENT)
+        table.add_row(Text(name), Text(text), ABSENT, ABSENT)
     table.caption = Text(
         f"{measurement.golden_pairs_checked} golden pairs checked; timing {measurement.timing_model}; "
         f"energy {measurement.energy_model}; {measurement.toolchain}; runtime {measurement.runtime}; "

@@ -127,12 +127,13 @@ class CycleModel:
         """
         self._check(profile)
         memory = self._memory_for(profile)
-        if memory is None:
+        error = self._stalls.candidate_error if memory is None else memory.candidate_error
+        if error is None:
             return Estimate.absent(
                 "the model of this board cannot tell errors of one program from common ones", "emulated"
             )
         cycles = Estimate(value=self._cycles(profile.total(), memory), origin="emulated")
-        return combine(mul, cycles, memory.candidate_error.estimate("emulated"))
+        return combine(mul, cycles, error.estimate("emulated"))
 
     def notes(self, profile: ExecutionProfile) -> tuple[str, ...]:
         """What a reader of the cycles should know: where the model of the memories does not hold."""

@@ -58,7 +58,8 @@ typedef struct {
     uint64_t accesses;               /* of the block at hand, so far */
     uint64_t bank;                   /* the bank being filled; the other holds the last complete window */
     uint64_t windows;                /* complete windows so far */
-    uint64_t opened_at;              /* the virtual clock when the last window opened */
+    uint64_t opened_at[BANKS];       /* the virtual clock when the window of the bank opened, and when it closed */
+    uint64_t closed_at[BANKS];
     uint64_t memory_enabled;         /* crest_memory is hooked */
     uint64_t memory_counted[BANKS];  /* it was when the window opened */
     uint64_t rows_used[BANKS];
@@ -151,7 +152,7 @@ static void open_window(state_t *s) {
     memory_reset(&s->system);
     s->rows_used[bank] = 1;
     s->memory_counted[bank] = s->memory_enabled;
-    s->opened_at = s->halfwords;
+    s->opened_at[bank] = s->halfwords;
     s->row = 0;
     s->previous_address = 0;
     s->previous_size = 0;
@@ -167,6 +168,7 @@ static int mark(void *uc, state_t *s) {
     } else if (id == MARK_CLOSE) {
         if (s->counting) {
             s->counting = 0;
+            s->closed_at[s->bank] = s->halfwords;
             s->bank ^= 1;
             s->windows++;
         }

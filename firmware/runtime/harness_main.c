@@ -1,55 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Answers the host: loads an input, runs the model in a latency window, returns the outputs. */
 #include "board.h"
+#include "harness_cadence.h"
 #include "harness_protocol.h"
+#include "harness_window.h"
 #include "io.h"
 #include "memory_ops.h"
-
-#define MARK_OVERHEAD 0xFFFFFFFDu
-#define MARK_BEGIN 0xFFFFFFFEu
-#define MARK_END 0xFFFFFFFFu
 
 /* A layer begins at the entry of this function; the argument stays in r0. */
 __attribute__((noinline)) void crest_layer_mark(uint32_t layer) { __asm__ volatile("" ::"r"(layer) : "memory"); }
 
-/* Where the application keeps its sensor window and takes its result; sized by the generated code. */
-extern uint8_t harness_input[], harness_output[];
-extern const uint32_t harness_input_bytes, harness_output_bytes;
-
 void harness_main(void);
-
-/* The latency window: input copy, invoke, output copy. */
-static void run_once(void) {
-  crest_layer_mark(MARK_BEGIN);
-  const uint8_t *from = harness_input;
-  for (uint32_t i = 0; i < model_input_count; from += model_inputs[i++].bytes) {
-    memcpy(model_inputs[i].address, from, model_inputs[i].bytes);
-  }
-  model_run();
-  crest_layer_mark(MARK_OVERHEAD);
-  uint8_t *to = harness_output;
-  for (uint32_t i = 0; i < model_output_count; to += model_outputs[i++].bytes) {
-    memcpy(to, model_outputs[i].address, model_outputs[i].bytes);
-  }
-  crest_layer_mark(MARK_END);
-}
-
-static uint32_t get_u32(const crest_frame *frame, uint32_t at) {
-  uint32_t value;
-  memcpy(&value, frame->payload + at, 4);
-  return value;
-}
-
-static void put_u32(crest_frame *frame, uint32_t value) {
-  memcpy(frame->payload + frame->length, &value, 4);
-  frame->length += 4;
-}
-
-static void answer_error(crest_frame *frame, uint8_t code) {
-  frame->type = FRAME_ERROR;
-  frame->payload[0] = code;
-  frame->length = 1;
-}
 
 static void answer_hello(crest_frame *frame) {
   frame->length = 0;
@@ -100,6 +61,7 @@ void harness_main(void) {
       case FRAME_LOAD: answer_load(&frame); break;
       case FRAME_RUN: answer_run(&frame); break;
       case FRAME_OUTPUT: answer_output(&frame); break;
+      case FRAME_CADENCE: cadence_answer(&frame); break;
       case FRAME_BYE: frame.length = 0; break;
       default: answer_error(&frame, ERROR_TYPE);
     }

@@ -162,7 +162,7 @@ def test_systick_counts_down_and_flags_its_wrap(boot):
 def test_reset_values_and_storage_of_plain_registers(boot):
     words = run_words(
         boot,
-        "w[0] = REG(0x40000100); REG(0x40000000) = 1; w[1] = REG(0x40000000); REG(0x50000504) = 0x12345678;"
+        "w[0] = REG(0x4001E400); REG(0x40000000) = 1; w[1] = REG(0x40000000); REG(0x50000504) = 0x12345678;"
         "w[2] = *(volatile uint8_t *)0x50000506; *(volatile uint16_t *)0x50000506 = 0xABCD; w[3] = REG(0x50000504);",
         4,
     )

@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from crest.assets import asset_path
-from crest.energy import EnergyModel, load_energy_model, load_power
+from crest.energy import EnergyModel, Work, load_energy_model, load_power
 from crest.errors import AssetError
 from crest.measurement import Estimate
 from crest.schedule import Cadenced, Continuous, characterise
@@ -25,6 +25,9 @@ DATA = Path(os.environ.get("CREST_DATA") or Path(__file__).resolve().parents[3] 
 @pytest.fixture(scope="module")
 def target() -> Target:
     return load_target("nano33ble")
+
+
+GROUNDS = {"confidence": 0.9, "kind": "declared", "source": "this test", "reason": "made up"}
 
 
 def document() -> dict[str, Any]:
@@ -89,6 +92,80 @@ def test_declared_activity_covers_what_silicon_shows(target: Target) -> None:
     assert factor is not None and len(ratios) >= 20
     assert factor.low <= min(ratios) and max(ratios) <= factor.high + 1e-9
     assert factor.low < statistics.median(ratios) < factor.high
+
+
+WORK = Work(latency_ms=2.0, counts={"instructions": 1000, "smlad": 50, "load_flash": 100}, macs={"CONV_2D": 300})
+
+
+def test_power_follows_the_operators_by_their_share_of_the_work(tmp_path: Path, target: Target) -> None:
+    factor = {"value": 0.9, "low": 0.8, "high": 1.0, **GROUNDS}
+    model = load_changed(tmp_path, target, _set("operator_factors", value={"FULLY_CONNECTED": factor}))
+    plain = model.states(64, "flash", 3.0).run_power_uw
+    assert model.states(64, "flash", 3.0, WORK).run_power_uw == plain
+    half = WORK._replace(macs={"CONV_2D": 300, "FULLY_CONNECTED": 300, "ADD": 0})
+    power = model.states(64, "flash", 3.0, half).run_power_uw
+    assert plain.value and plain.low and plain.high
+    assert power.value == pytest.approx(plain.value * 0.95)
+    assert (power.low, power.high) == pytest.approx((plain.low * 0.9, plain.high))
+    assert model.states(64, "flash", 3.0, WORK._replace(macs={})).run_power_uw == plain
+
+
+def test_events_add_their_energy_whatever_the_clock(tmp_path: Path, target: Target) -> None:
+    energies = {
+        "smlad": {"value": 10, "low": 8, "high": 12, **GROUNDS},
+        "load_flash": {"value": 20, "low": 20, "high": 20, **GROUNDS},
+        "div": {"value": 1000, "low": 0, "high": 9000, **GROUNDS},
+    }
+    model = load_changed(tmp_path, target, _set("event_energy_pj", value=energies))
+    bare, power = (model.states(64, "flash", 3.0, work).run_power_uw for work in (None, WORK))
+    assert bare.value and power.value and power.low and power.high and bare.low
+    # 50 * 10 pJ + 100 * 20 pJ = 2.5 nJ over 2 ms
+    assert power.value - bare.value == pytest.approx(2.5e-3 / 2 * 1e3)
+    assert power.low - bare.low == pytest.approx((50 * 8 + 100 * 20) * 1e-6 / 2 * 1e3)
+    cost = characterise(Estimate(value=2.0, origin="emulated"), model.states(64, "flash", 3.0, WORK), Continuous())
+    assert cost.energy_per_inference_uj.value == pytest.approx(bare.value * 2e-3 + 2.5e-3)
+
+
+def test_a_range_of_supplies_scales_a_current_and_ends_where_it_ends(tmp_path: Path, target: Target) -> None:
+    model = load_changed(tmp_path, target, _set("conditions", "volt", value=[1.8, 3.3]))
+    low, high = (model.states(64, "flash", volt).run_power_uw.value for volt in (1.8, 3.3))
+    assert low and high and high / low == pytest.approx(3.3 / 1.8)
+    assert "1.8-3.3 V dcdc" in model.identity
+    for volt in (1.7, 3.4, None):
+        with pytest.raises(AssetError, match=r"it holds for 1\.8-3\.3 V"):
+            model.states(64, "flash", volt)
+
+
+def test_the_error_of_programs_left_out_is_the_interval_and_ranking_has_its_own(tmp_path: Path, target: Target) -> None:
+    def edit(models: list[dict[str, Any]]) -> None:
+        models[0]["power_error"] = {"low": 0.8, "high": 1.25, "confidence": 0.9, "reason": "left out"}
+        models[0]["candidate_error"] = {"low": 0.95, "high": 1.05, "confidence": 0.9, "reason": "left out"}
+
+    states = load_changed(tmp_path, target, edit).states(64, "flash", 3.0)
+    run, own = states.run_power_uw, states.ranking_run_power_uw
+    assert run.value and own.value == run.value
+    assert (run.low, run.high) == pytest.approx((run.value * 0.8, run.value * 1.25))
+    assert (own.low, own.high) == pytest.approx((run.value * 0.95, run.value * 1.05))
+    window = Cadenced(period_ms=200, sleep="deep_sleep")
+    latency = Estimate(value=50.0, origin="emulated")
+    whole, ranking = (characterise(latency, s, window).energy_per_window_uj for s in (states, states.ranking))
+    assert whole.low and ranking.low and ranking.high and whole.high
+    assert whole.low < ranking.low < ranking.high < whole.high and whole.value == ranking.value
+    bare = load_energy_model(target).states(64, "flash", 3.0).ranking.run_power_uw
+    assert bare.value is None and "between programs" in (bare.reason or "")
+
+
+def test_what_a_reader_must_know_is_noted(tmp_path: Path, target: Target) -> None:
+    model = load_changed(tmp_path, target, _set("domain", value={"fp": {"low": 0, "high": 0.01}}))
+    (rests,) = model.notes(64, "flash", WORK)
+    assert "datasheet" in rests
+    noted = model.notes(64, "flash", WORK._replace(counts={"instructions": 1000, "fp": 200}))
+    assert "extrapolated" in noted[1] and "fp per instruction" in noted[1]
+    narrowed = {"low": 0.9, "high": 1.1, "confidence": 0.9, "reason": "left out"}
+    model = load_changed(tmp_path, target, _set("power_error", value=narrowed))
+    assert "set-up that is not known" in model.notes(64, "flash", WORK)[1]
+    published = load_energy_model(target, "whole_board")
+    assert published.notes(64, "flash", WORK) == ()
 
 
 def test_outside_of_its_domain_it_refuses(target: Target, tmp_path: Path) -> None:
@@ -187,6 +264,13 @@ def _drop(*path: Any) -> Any:
         (_set("conditions", value={"volt": None, "regulator": "dcdc", "temperature_c": 25, "reason": "lost"}), "volt"),
         (_set("target", value="elsewhere"), "one target"),
         (lambda models: models.append(models[0]), "share boundary"),
+        (_set("run", 0, "current_ua", value={"value": 3.3, "low": 3.1, "high": 3.5, **GROUNDS}), "current_ua is in uA"),
+        (_set("conditions", "volt", value=3300), "no supply of a microcontroller"),
+        (_set("conditions", "volt", value=[3.3, 1.8]), "no supply of a microcontroller"),
+        (_set("event_energy_pj", value={"smald": {"value": 1, "low": 1, "high": 1, **GROUNDS}}), "no count 'smald'"),
+        (_set("domain", value={"load_qspi": {"low": 0, "high": 1}}), "no count 'load_qspi'"),
+        (_set("run", 0, "current_ua", "kind", value="fit"), "needs data and residual"),
+        (_set("power_error", value={"low": 1.1, "high": 1.2, "confidence": 0.9, "reason": "odd"}), "power_error.low"),
         (lambda models: models[0]["run"].append(models[0]["run"][0]), "share their clock"),
         (lambda models: models.clear(), "models"),
     ],

@@ -64,7 +64,8 @@ def test_a_program_outside_of_the_domain_is_not_extrapolated_and_its_interval_sp
     assert (total.low, total.high) == pytest.approx((1000 * factor.low, (1000 + 200 * 9 + 600) * 2.4))
     assert MODEL.layer_cycles(profile(outside)) == [pytest.approx(500 * factor.value)]
     assert "(flash_load_misses per instruction)" in MODEL.notes(profile(outside))[0]
-    assert MODEL.ranking_cycles(profile(outside)).reason
+    own = factor.candidate_error
+    assert own is not None and MODEL.ranking_cycles(profile(outside)).low == pytest.approx(total.value * own.low)
 
 
 def test_a_profile_without_memory_events_takes_the_stall_factor_and_says_so():

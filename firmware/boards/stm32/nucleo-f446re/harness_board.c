@@ -40,3 +40,6 @@ uint8_t board_read_byte(void) { return stm32f4_usart_read(USART2); }
 void board_write(const uint8_t *data, uint32_t bytes) { stm32f4_usart_write(USART2, data, bytes); }
 
 uint32_t board_clock_hz(void) { return CLOCK_HZ; }
+
+/* APB1 is a quarter of the core's clock, its timers count twice that */
+const stm32_timer_facts stm32_tim2 = {RCC_APB1ENR, 1u << 0, 28u, CLOCK_HZ / 2u};

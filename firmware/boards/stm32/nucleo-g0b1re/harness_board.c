@@ -84,3 +84,5 @@ uint8_t board_read_byte(void) { return stm32f7_usart_read(USART2); }
 void board_write(const uint8_t *data, uint32_t bytes) { stm32f7_usart_write(USART2, data, bytes); }
 
 uint32_t board_clock_hz(void) { return CLOCK_HZ; }
+
+const stm32_timer_facts stm32_tim2 = {RCC_APBENR1, 1u << 0, 15u, CLOCK_HZ};

@@ -73,3 +73,6 @@ uint8_t board_read_byte(void) { return stm32f7_usart_read(USART3); }
 void board_write(const uint8_t *data, uint32_t bytes) { stm32f7_usart_write(USART3, data, bytes); }
 
 uint32_t board_clock_hz(void) { return CLOCK_HZ; }
+
+/* APB1 is half of the core's clock, its timers count twice that */
+const stm32_timer_facts stm32_tim2 = {RCC_APB1LENR, 1u << 0, 28u, CLOCK_HZ};

@@ -112,3 +112,5 @@ uint8_t board_read_byte(void) { return stm32f7_usart_read(LPUART1); }
 void board_write(const uint8_t *data, uint32_t bytes) { stm32f7_usart_write(LPUART1, data, bytes); }
 
 uint32_t board_clock_hz(void) { return CLOCK_HZ; }
+
+const stm32_timer_facts stm32_tim2 = {RCC_APB1ENR1, 1u << 0, 28u, CLOCK_HZ};

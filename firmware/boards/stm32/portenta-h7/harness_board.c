@@ -10,6 +10,7 @@
 #define RCC_D3CFGR 0x58024420u
 #define RCC_D2CCIP2R 0x58024454u
 #define RCC_AHB4ENR 0x580244E0u
+#define RCC_APB1LENR 0x580244E8u
 #define RCC_APB2ENR 0x580244F0u
 #define RCC_APB4ENR 0x580244F4u
 #define PWR_D3CR 0x58024818u
@@ -117,3 +118,6 @@ uint8_t board_read_byte(void) { return stm32f7_usart_read(USART1); }
 void board_write(const uint8_t *data, uint32_t bytes) { stm32f7_usart_write(USART1, data, bytes); }
 
 uint32_t board_clock_hz(void) { return CLOCK_HZ; }
+
+/* APB1 is a quarter of the core's clock, its timers count twice that */
+const stm32_timer_facts stm32_tim2 = {RCC_APB1LENR, 1u << 0, 28u, CLOCK_HZ / 2u};

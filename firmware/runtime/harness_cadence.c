@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Releases are at multiples of the period since the first one, whatever the windows take: nothing drifts. A window that
+ * outlasts its period counts as missed, and the next begins when it ends. No division and no 64-bit product: compilers
+ * call functions for them, which would count as the model's. */
+#include "harness_cadence.h"
+
+#include "board.h"
+#include "harness_window.h"
+
+#define MILLION 1000000u
+
+static board_timer timer;
+static uint64_t now; /* counts since the timer was first read */
+
+static uint64_t read_timer(void) {
+  now += (board_timer_count() - (uint32_t)now) & timer.mask;
+  return now;
+}
+
+static void wait_until(uint64_t moment) {
+  const uint32_t farthest = timer.mask / 2u;
+  while (read_timer() < moment) {
+    uint64_t left = moment - now;
+    board_wait(((uint32_t)now + (left > farthest ? farthest : (uint32_t)left)) & timer.mask);
+  }
+}
+
+/* A span of time in counts, and in millionths of a count what is left of it. */
+typedef struct {
+  uint64_t counts;
+  uint32_t millionths;
+} span;
+
+static void carry(span *moment) {
+  if (moment->millionths >= MILLION) {
+    moment->millionths -= MILLION;
+    moment->counts++;
+  }
+}
+
+static span counts_of(uint32_t microseconds, uint32_t hz) {
+  uint32_t whole = 0;
+  for (; hz >= MILLION; hz -= MILLION) {
+    whole++;
+    __asm__("" : "+r"(hz)); /* or this loop becomes a division, too */
+  }
+  span result = {0, 0};
+  for (uint32_t bit = 0x80000000u; bit; bit >>= 1) {
+    result.counts <<= 1;
+    result.millionths <<= 1;
+    if (microseconds & bit) {
+      result.counts += whole;
+      result.millionths += hz;
+    }
+    carry(&result);
+    carry(&result);
+  }
+  return result;
+}
+
+static void advance(span *moment, const span *by) {
+  moment->counts += by->counts;
+  moment->millionths += by->millionths;
+  carry(moment);
+}
+
+void cadence_answer(crest_frame *frame) {
+  if (frame->length != 12) return answer_error(frame, ERROR_LENGTH);
+  const uint32_t windows = get_u32(frame, 0), state = get_u32(frame, 4), period_us = get_u32(frame, 8);
+  if (state > BOARD_DEEP_SLEEP || period_us == 0) return answer_error(frame, ERROR_RANGE);
+  if (!board_timer_start((enum board_state)state, &timer)) return answer_error(frame, ERROR_STATE);
+  const span period = counts_of(period_us, timer.hz);
+  now = board_timer_count();
+  span release = {now, 0};
+  advance(&release, &period); /* the first window is released from a wait, like every other one */
+  wait_until(release.counts);
+  const uint64_t first = release.counts;
+  uint32_t missed = 0;
+  for (uint32_t i = 0; i < windows; i++) {
+    run_once();
+    advance(&release, &period);
+    if (read_timer() > release.counts) missed++;
+    else wait_until(release.counts);
+  }
+  const uint64_t elapsed = now - first;
+  board_timer_stop();
+  frame->length = 0;
+  put_u32(frame, windows);
+  put_u32(frame, missed);
+  put_u32(frame, protocol_crc32(0, harness_output, harness_output_bytes));
+  put_u32(frame, timer.hz);
+  put_u32(frame, (uint32_t)elapsed);
+  put_u32(frame, (uint32_t)(elapsed >> 32));
+}
