@@ -102,7 +102,7 @@ class SearchDisplay:
         if record.state == "complete":
             self._progress.advance(self._task)
             scores = ", ".join(f"{title_of(n)} {format_value(n, v)}" for n, v in record.objectives.items())
-            return f"trial {record.number}: {scores}"
+            return f"trial {record.number} at {record.key.clock_mhz:g} MHz: {scores}"
         self._refused += 1
         return f"trial {record.number}: {record.state}: {record.reason}"
 

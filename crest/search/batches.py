@@ -92,7 +92,7 @@ def refuse_empty(trials: Sequence[TrialRecord], options: SearchOptions) -> None:
         raise _all_failed(trials)
     judged = [record for record in trials if record.violations]
     nearest = min(judged, key=lambda record: (record.price is None, excess(record.violations)), default=None)
-    detail = f"; nearest was trial {nearest.number}: {nearest.reason}" if nearest else ""
+    detail = f"; nearest was {_named(nearest)}: {nearest.reason}" if nearest else ""
     raise StudyError(
         f"no candidate meets the constraints: {stop_reason(trials, options)}{detail}",
         hint="relax policy.subject_to, narrow model.space towards smaller models, or take a larger target",
@@ -108,6 +108,12 @@ def _all_failed(trials: Sequence[TrialRecord]) -> CrestError:
         f"the first {len(trials)} candidates all failed; trial {told.number} by {told.reason}",
         hint="once the cause is mended, remove this run folder (it holds only failures) and start again",
     )
+
+
+def _named(trial: TrialRecord) -> str:
+    """A trial, and the clock of its outcome where there are others."""
+    clock_mhz = trial.key.clock_mhz if trial.alternatives else None
+    return f"trial {trial.number}" + ("" if clock_mhz is None else f" at {clock_mhz:g} MHz")
 
 
 def _kind(record: TrialRecord) -> str:
