@@ -37,6 +37,8 @@ def show(
     Example:  crest show runs/quickstart --trial 3
     """
     _, records = read_run(run)
+    if trial is None and clock_mhz is not None:
+        raise typer.BadParameter("only --trial needs it", param_hint="--clock-mhz")
     if trial is None:
         results.print(front_table(records))
         return

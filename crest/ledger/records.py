@@ -97,7 +97,7 @@ class TrialRecord(Outcome):
 
 
 class MemberRecord(Frozen):
-    """A member of the front at one clock, rebuilt with its trained weights and verified on the backend.
+    """A network of the front at one clock, rebuilt with its trained weights and verified on the backend.
 
     ``files`` are paths relative to the run folder: ``tflite``, ``c_project``, ``elf``.
     ``price_difference_pct`` is final against search-time cycles. Objectives and violations are those of the final

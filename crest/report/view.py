@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
+from crest import pareto
 from crest.ledger.records import (
     FinishedRecord,
     HeaderRecord,
@@ -17,7 +18,6 @@ from crest.ledger.records import (
     TrialRecord,
 )
 from crest.measurement import Estimate, Measurement
-from crest.pareto import front as pareto_front
 from crest.report.format import ABSENT
 
 Status = Literal["front", "dominated", "infeasible", "rejected", "failed"]
@@ -141,7 +141,7 @@ def _front_of(points: Mapping[PointKey, Mapping[str, float]], objectives: Sequen
     """Keys of the non-dominated points; those that lack an objective take no part."""
     keys = [key for key, values in points.items() if objectives and all(name in values for name in objectives)]
     rows = [tuple(points[key][name] for name in objectives) for key in keys]
-    return {keys[index] for index in pareto_front(rows, [key.number for key in keys])}
+    return {keys[index] for index in pareto.front(rows, [key.number for key in keys])}
 
 
 def flatten(value: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -140,13 +140,18 @@ class _Run:
                 self._note(record)
 
     def finish(self, finisher: Finisher) -> FinishedRecord:
-        """Verify the front; a member that gets worse or is rejected may let others in, which are verified too."""
+        """Verify the front; a member that gets worse or is rejected may let others in, which are verified too.
+
+        A network is verified at all clocks that are feasible: by tomorrow's models another one may be the best.
+        """
         verified = {record.key: record for record in self._ledger.records if isinstance(record, MemberRecord)}
         rejected = {record.number for record in self._ledger.records if isinstance(record, RejectedRecord)}
         while True:
             candidates = [point for point in self._points if point.number not in rejected]
             front = scoring.front_of([verified.get(point.key, point) for point in candidates])
-            waiting = [point for point in candidates if point.key in front and point.key not in verified]
+            networks = {point.number for point in front}
+            eligible = [point for point in candidates if point.number in networks and scoring.is_eligible(point)]
+            waiting = [point for point in eligible if point.key not in verified]
             if not waiting:
                 break
             record = self._finish_one(waiting[0], finisher)

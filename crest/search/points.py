@@ -21,9 +21,9 @@ _PREFERENCE: Final = ("complete", "failed", "infeasible")
 def as_one(points: Sequence[TrialRecord], policy: Policy) -> TrialRecord:
     """The record of a trial from what became of it at each clock.
 
-    Preferred is what breaks no constraint, or comes nearest to breaking none; then the smallest first objective of the
-    policy, then the smallest second one, and so on: the first objective that depends on the clock decides. This point
-    is on the trial's own front. Clocks that are equal by that come in the order given.
+    Preferred is what breaks no constraint, or comes nearest to that; then the smallest first objective of the policy,
+    then the smallest second one, and so on: the first objective that depends on the clock decides. Of what is feasible
+    this point is on the trial's own front. Clocks that are equal by all that come in the order given.
     """
     first, *others = sorted(points, key=lambda point: _rank(point, policy))
     outcomes = [Outcome(**{name: getattr(other, name) for name in Outcome.model_fields}) for other in others]

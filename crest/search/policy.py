@@ -151,16 +151,18 @@ def price_difference_pct(trial: TrialRecord, final: Measurement) -> float:
     return 100.0 * (final.cycles.value / before - 1.0)
 
 
-def front_of(scored: Iterable[TrialRecord | MemberRecord]) -> tuple[PointKey, ...]:
-    """Which, in the order given, of the feasible points no other feasible one dominates.
+def is_eligible(record: TrialRecord | MemberRecord) -> bool:
+    """Whether a point may be on a front: trained, and feasible."""
+    trained = isinstance(record, MemberRecord) or record.state == "complete"
+    return trained and is_feasible(record.violations)
 
-    Trials that are not complete do not count. Of points of one trial that are equal the first is taken.
+
+def front_of(scored: Iterable[TrialRecord | MemberRecord]) -> tuple[PointKey, ...]:
+    """Which, in the order given, of the eligible points no other one dominates.
+
+    Of points of one trial that are equal the first is taken.
     """
-    eligible = [
-        record
-        for record in scored
-        if (isinstance(record, MemberRecord) or record.state == "complete") and is_feasible(record.violations)
-    ]
+    eligible = [record for record in scored if is_eligible(record)]
     points = [tuple(value for _, value in sorted(record.objectives.items())) for record in eligible]
     chosen = pareto.front(points, [record.number for record in eligible])
     return tuple(eligible[index].key for index in chosen)

@@ -58,14 +58,14 @@ def evaluate_trial(job: Job, evaluators: Evaluators, on_event: OnEvent) -> Trial
     started = time.perf_counter()
     looked_at = [_price(job, clock_mhz, evaluators.pricer) for clock_mhz in job.clocks_mhz]
     spent = {"price_seconds": _seconds_since(started)}
+    points = [each for each in looked_at if isinstance(each, TrialRecord)]
     feasible = [each for each in looked_at if isinstance(each, _Feasible)]
-    trained: Trained | str = ""
     if feasible:
         on_event(TrialPriced(job.number, scoring.cost_metrics(feasible[0].priced)))
         started = time.perf_counter()
         trained = _train(job, evaluators.trainer, on_event)
         spent["train_seconds"] = _seconds_since(started)
-    points = [_scored(each, trained) if isinstance(each, _Feasible) else each for each in looked_at]
+        points += [_scored(each, trained) for each in feasible]
     return as_one(points, job.policy).model_copy(update=spent)
 
 

@@ -20,7 +20,7 @@ from crest.search.contracts import Evaluators, Proposal
 from crest.search.encoding import Encoding
 from crest.search.history import optuna_study
 from crest.search.points import as_one
-from crest.search.policy import front_of
+from crest.search.policy import front_of, is_eligible
 from crest.search.trial import Job, evaluate_trial
 
 CLOCKS_MHZ = (64.0, 16.0, 160.0)
@@ -130,6 +130,17 @@ def test_the_front_is_exact_over_candidates_and_clocks(run):
     }
     for point in points:
         assert finished.holds(point) == (point in front)
+
+
+def test_a_network_of_the_front_is_verified_at_every_feasible_clock(tmp_path):
+    policy = {**BOTH, "minimize": ["rmse_total", "energy_per_inference_uj"]}
+    finished = search(make_plan(policy=policy, clock_mhz=CLOCKS_MHZ), tmp_path, Noting())
+    assert len(finished.front) == len(set(finished.front)), "each network at its cheapest clock alone"
+    points = [point for trial in records_of(tmp_path, TrialRecord) for point in trial.points if is_eligible(point)]
+    members = [record.key for record in records_of(tmp_path, MemberRecord)]
+    wanted = [point.key for point in points if point.number in finished.front]
+    assert len(wanted) > len(finished.front)
+    assert [point for point in members if point.number in finished.front] == sorted(wanted, key=members.index)
 
 
 def test_a_run_of_several_clocks_resumes_and_repeats_nothing(run, tmp_path):
