@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
@@ -115,7 +115,7 @@ def view_run(records: Sequence[Record]) -> RunView:
     trials = {record.number: record for record in records if isinstance(record, TrialRecord)}
     members = {record.key: record for record in records if isinstance(record, MemberRecord)}
     rejected = {record.number: record for record in records if isinstance(record, RejectedRecord)}
-    points = [point for _, trial in sorted(trials.items()) for point in _shown(trial, trial.number in rejected)]
+    points = [point for _, trial in sorted(trials.items()) for point in _shown(trial, members, rejected)]
     objectives = _objective_names(header, trials.values())
     feasible = {
         point.key: members[point.key].objectives if point.key in members else point.objectives
@@ -131,10 +131,11 @@ def view_run(records: Sequence[Record]) -> RunView:
     return RunView(header, tuple(entries), finished, objectives)
 
 
-def _shown(trial: TrialRecord, rejected: bool) -> list[TrialRecord]:
-    """The preferred point of a trial, and what is feasible of the others; a refused trial is shown once."""
+def _shown(trial: TrialRecord, members: Mapping[PointKey, MemberRecord], rejected: Container[int]) -> list[TrialRecord]:
+    """The preferred point of a trial, and what is feasible of the others; a rejected trial is shown once."""
     first, *others = trial.points
-    return [first, *(p for p in others if p.state == "complete" and not _violated(p) and not rejected)]
+    feasible = [p for p in others if p.state == "complete" and not _violated(members.get(p.key, p))]
+    return [first, *([] if trial.number in rejected else feasible)]
 
 
 def _front_of(points: Mapping[PointKey, Mapping[str, float]], objectives: Sequence[str]) -> set[PointKey]:
