@@ -43,7 +43,7 @@ def _candidate(model: bytes, target: Target, rng: np.random.Generator) -> dict[s
     toolchain = target_toolchain("zig", target)
     before = time.perf_counter()
     with (
-        _watched(build, "_build_elf", seconds, "compile and link"),
+        _watched(build, "build_elf", seconds, "compile and link"),
         _watched(build, "HostModel", seconds, "host library"),
     ):
         build.build_program(lowered, target, toolchain)

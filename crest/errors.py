@@ -74,6 +74,10 @@ class BackendError(CrestError):
     exit_code = 9
 
 
+class SleepStateError(BackendError):
+    """A state in which a board or an engine cannot wait between two inferences."""
+
+
 class DataError(CrestError):
     """A data set with missing or broken files."""
 
@@ -102,3 +106,9 @@ class OutputError(CrestError):
     """A file or folder that cannot be written."""
 
     exit_code = 14
+
+
+class MeterError(CrestError):
+    """A power meter that is gone, or a recording that cannot be read or used."""
+
+    exit_code = 15

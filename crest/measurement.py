@@ -12,6 +12,8 @@ from crest.placement import PARTS
 MEASUREMENT_SCHEMA = 1
 
 Origin = Literal["emulated", "measured", "estimated"]
+Boundary = Literal["mcu_rail", "whole_board"]
+"""What a power is measured around: the rail of the microcontroller, or the whole board."""
 Lowering = Literal["optimized", "plain"]
 """How a model becomes firmware: with the compiler's graph passes, or as it was exported."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from pydantic import Field
 
@@ -89,6 +89,7 @@ class Backend(Protocol):
         ...
 
 
+@runtime_checkable
 class CadencedBackend(Backend, Protocol):
     """A backend whose boards also wait between inferences."""
 
@@ -97,7 +98,8 @@ class CadencedBackend(Backend, Protocol):
 
         Raises:
             StudyError: a period that is not a whole number of microseconds, or no windows.
-            EmulationError: the firmware faulted, or the engine does not know how long a board waits.
-            BackendError: the board cannot wait in that state, the session broke, or an output is wrong.
+            SleepStateError: the board cannot wait in that state, or the engine does not know how long it waits.
+            EmulationError: the firmware faulted.
+            BackendError: the session broke, or an output is wrong.
         """
         ...

@@ -11,7 +11,7 @@ from crest.compiler.program import Program
 from crest.emulators import load_engine
 from crest.emulators.base import Machine, TimedMachine
 from crest.emulators.profile import ExecutionProfile
-from crest.errors import EmulationError
+from crest.errors import EmulationError, SleepStateError
 from crest.schedule import Cadenced
 from crest.timing import load_cycle_model
 
@@ -81,14 +81,15 @@ class EmulatedBackend:
 
         Raises:
             StudyError: a period that is not a whole number of microseconds, or no windows.
-            EmulationError: the firmware faulted, or the engine has no virtual time in which a board could wait.
-            BackendError: the board cannot wait in that state, the session broke, or an output is wrong.
+            SleepStateError: the board cannot wait in that state, or the engine has no virtual time to wait in.
+            EmulationError: the firmware faulted.
+            BackendError: the session broke, or an output is wrong.
         """
         model = load_cycle_model(program.target, program.layout.code)
         machine = self._engine.boot(program.elf, program.target, model.cycles_so_far)
         try:
             if not isinstance(machine, TimedMachine):
-                raise EmulationError(
+                raise SleepStateError(
                     f"the engine {self._engine.name} cannot run a board at a period: its time stands in a wait",
                     hint="take the engine unicorn",
                 )

@@ -9,7 +9,7 @@ from typing import Final, Protocol
 
 from crest.backends.protocol import MAX_PAYLOAD, PROTOCOL_VERSION, REPLY, Decoder, Frame, FrameType, encode
 from crest.compiler.program import Program
-from crest.errors import BackendError
+from crest.errors import BackendError, SleepStateError
 from crest.schedule import SleepName
 
 _ERROR_WORDS: Final = {
@@ -135,10 +135,11 @@ class Session:
     def _accept(kind: FrameType, frame: Frame) -> bytes:
         if frame.type == FrameType.ERROR | REPLY:
             code = frame.payload[0] if frame.payload else 0
-            raise BackendError(
-                f"{kind.name} refused: the firmware {_ERROR_WORDS.get(code, f'reports error {code}')}",
-                hint="docs/targets.md says which boards have which; try the other state" if code == _NO_TIMER else None,
-            )
+            problem = f"{kind.name} refused: the firmware {_ERROR_WORDS.get(code, f'reports error {code}')}"
+            if code == _NO_TIMER:
+                hint = "docs/targets.md says which boards have which; try the other state"
+                raise SleepStateError(problem, hint=hint)
+            raise BackendError(problem)
         if frame.type != kind | REPLY:
             raise BackendError(f"{kind.name} was answered by a frame of type {frame.type:#x}")
         return frame.payload

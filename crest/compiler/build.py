@@ -199,7 +199,7 @@ def check_room(what: str, needed: int, available: int, target: str, words: str) 
 
 
 def _build(lowered: Lowered, target: Target, toolchain: Toolchain, layout: Layout) -> tuple[bytes, MemoryReport]:
-    elf = _build_elf(lowered, target, toolchain, layout)
+    elf = build_elf(lowered.sources, target, toolchain, layout)
     file = ELFFile(io.BytesIO(elf))
     weights = weights_by_region(target, layout, lowered.calls)
     return elf, report_memory(file, target, layout, weights, lowered.arena.lower_bound_bytes, stack_bound(file))
@@ -214,19 +214,36 @@ def harness_objects(target: Target, toolchain: Toolchain, defines: Sequence[str]
     return [toolchain.compile_cached(path, [*folders, firmware / "nn"], defines) for path in sources]
 
 
-def _build_elf(lowered: Lowered, target: Target, toolchain: Toolchain, layout: Layout) -> bytes:
+def build_elf(
+    sources: Sources, target: Target, toolchain: Toolchain, layout: Layout, beside: Sequence[Path] = ()
+) -> bytes:
+    """Compile generated C and link it with the kernels and the measuring harness.
+
+    Args:
+        sources: from ``emit``, or whatever else gives ``model_run`` and the tables of ``io.h``.
+        target: the board.
+        toolchain: the compiler, set up for the target.
+        layout: where the parts lie.
+        beside: C files that the sources call, beside the kernels; no candidate changes them. Headers in their folders
+            are found.
+
+    Raises:
+        CapacityError: the linker found no room.
+        ToolchainError: the compiler failed.
+    """
     kernels, runtime = asset_path("firmware", "nn"), asset_path("firmware", "runtime")
     objects = [toolchain.compile_cached(path, [kernels]) for path in sorted(kernels.glob("*.c"))]
+    objects += [toolchain.compile_cached(path, [path.parent]) for path in beside]
     objects += harness_objects(target, toolchain)
     with tempfile.TemporaryDirectory(prefix="crest-build-") as scratch:
         folder = Path(scratch)
-        sources = lowered.sources.write(folder)
+        written = sources.write(folder)
         script = folder / "target.ld"
-        names = [*(path.name for path in objects), *(f"{path.stem}.o" for path in sources)]
+        names = [*(path.name for path in objects), *(f"{path.stem}.o" for path in written)]
         harness = [name for name in names if name.startswith("harness_")]
         script.write_text(linker_script(target, layout, harness), encoding="utf-8")
-        include = [folder, kernels, runtime]
-        toolchain.build(sources, objects, folder / "firmware.elf", include, MEASURE, script)
+        include = [folder, kernels, runtime, *(path.parent for path in beside)]
+        toolchain.build(written, objects, folder / "firmware.elf", include, MEASURE, script)
         return (folder / "firmware.elf").read_bytes()
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import _ctypes
 import ctypes
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -22,10 +23,11 @@ from crest.errors import ModelError
 class HostModel:
     """A compiled model that runs on the host; use as a context manager, the library file is temporary."""
 
-    def __init__(self, graph: Graph, sources: Sources) -> None:
+    def __init__(self, graph: Graph, sources: Sources, beside: Sequence[Path] = ()) -> None:
+        """``beside``: C files that the sources call, beside the kernels."""
         self.graph = graph
         self._folder = tempfile.TemporaryDirectory(prefix="crest-host-")
-        library = _build(sources, Path(self._folder.name))
+        library = _build(sources, beside, Path(self._folder.name))
         self._library = ctypes.CDLL(str(library))
         self._evaluate = self._library.crest_evaluate
         self._evaluate.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_long]
@@ -102,11 +104,13 @@ def dequantize(values: NDArray[Any], tensor: Tensor) -> NDArray[np.float32]:
     return real
 
 
-def _build(sources: Sources, folder: Path) -> Path:
+def _build(sources: Sources, beside: Sequence[Path], folder: Path) -> Path:
     toolchain = host_toolchain()
     kernels, runtime = asset_path("firmware", "nn"), asset_path("firmware", "runtime")
     objects = [toolchain.compile_cached(path, [kernels]) for path in sorted(kernels.glob("*.c"))]
+    objects += [toolchain.compile_cached(path, [path.parent]) for path in beside]
     objects.append(toolchain.compile_cached(asset_path("firmware", "host") / "evaluate.c", [runtime, kernels]))
     library = folder / "model.so"
-    toolchain.build(sources.write(folder), objects, library, [folder, kernels, runtime], MEASURE)
+    include = [folder, kernels, runtime, *(path.parent for path in beside)]
+    toolchain.build(sources.write(folder), objects, library, include, MEASURE)
     return library

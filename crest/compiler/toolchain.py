@@ -66,6 +66,9 @@ class CompilerChoice:
     cflags: tuple[str, ...] = ()
 
 
+ZIG: Final = CompilerChoice()
+
+
 class Toolchain:
     """A C compiler for one machine: compiles and links without a shell.
 

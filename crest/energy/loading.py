@@ -7,8 +7,9 @@ from typing import NamedTuple
 
 from crest.assets import asset_path
 from crest.count_names import is_count
-from crest.energy.model import Boundary, EnergyModel, EnergyModelFile, Work
+from crest.energy.model import EnergyModel, EnergyModelFile, Work
 from crest.errors import AssetError
+from crest.measurement import Boundary
 from crest.schedule import PowerStates
 from crest.targets import Target
 from crest.yaml_io import load_yaml, validate

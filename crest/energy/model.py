@@ -33,10 +33,9 @@ from pydantic import Field, field_validator, model_validator
 from crest.errors import AssetError
 from crest.frozen import Frozen
 from crest.intervals import RelativeError, combine
-from crest.measurement import Estimate
+from crest.measurement import Boundary, Estimate
 from crest.schedule import PowerStates, SleepName, SleepState
 
-Boundary = Literal["mcu_rail", "whole_board"]
 CoefficientKind = Literal["datasheet", "published", "fit", "declared"]
 _UW_PER_PJ_MS = 1e-3
 # What nothing that is meant reaches: figures in another unit are found by it.

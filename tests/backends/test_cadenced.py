@@ -13,7 +13,7 @@ from crest.backends.session import Session
 from crest.compiler.build import build_program, lower_graph
 from crest.compiler.importer import import_tflite
 from crest.compiler.toolchain import target_toolchain
-from crest.errors import BackendError, EmulationError, StudyError
+from crest.errors import EmulationError, SleepStateError, StudyError
 from crest.schedule import Cadenced
 from crest.targets import load_target, target_names
 from crest.timing import load_cycle_model
@@ -62,7 +62,7 @@ def test_windows_are_released_at_the_period_and_the_board_sleeps_in_between(name
 
 @pytest.mark.parametrize(("name", "sleep"), [pair for pair in STATES if pair in WITHOUT])
 def test_a_board_that_cannot_wait_in_a_state_says_so(name, sleep):
-    with pytest.raises(BackendError, match="has no timer to wait in this state") as caught:
+    with pytest.raises(SleepStateError, match="has no timer to wait in this state") as caught:
         run(name, 5.0, sleep)
     assert "docs/targets.md" in caught.value.hint
 
@@ -121,7 +121,7 @@ def test_an_engine_that_keeps_no_time_is_refused(monkeypatch):
     backend = EmulatedBackend()
     untimed = SimpleNamespace(close=lambda: None)
     monkeypatch.setattr(backend, "_engine", SimpleNamespace(name="renode", boot=lambda *_: untimed))
-    with pytest.raises(EmulationError, match="engine renode cannot run a board at a period") as caught:
+    with pytest.raises(SleepStateError, match="engine renode cannot run a board at a period") as caught:
         backend.run_cadenced(program("nano33ble"), Cadenced(period_ms=5.0), 1)
     assert "unicorn" in caught.value.hint
 

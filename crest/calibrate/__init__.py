@@ -1,0 +1,1 @@
+"""Probes -> coefficients -> energy_models/."""

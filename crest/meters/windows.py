@@ -1,0 +1,60 @@
+"""From a recording to the energy of one repetition: the median over several windows, and their spread."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from crest.errors import MeterError
+from crest.frozen import Frozen
+from crest.meters.recording import Recording
+
+SPREAD_LIMIT = 0.01
+"""Windows that differ by more than this part of their median are flagged."""
+
+
+class Reading(Frozen):
+    """What one repetition costs, from windows of several repetitions each.
+
+    Attributes:
+        energy_uj: median over the windows.
+        duration_ms: median over the windows.
+        spread: largest less smallest energy of a window, over their median.
+        windows: how many there were.
+    """
+
+    energy_uj: float
+    duration_ms: float
+    spread: float
+    windows: int
+
+    @property
+    def is_steady(self) -> bool:
+        """Whether the windows agree."""
+        return self.spread <= SPREAD_LIMIT
+
+
+def read_windows(recording: Recording, repetitions: int) -> Reading:
+    """Read the marked windows of a recording.
+
+    Args:
+        recording: with a mark around each window.
+        repetitions: of the program, in each window.
+
+    Raises:
+        MeterError: no marks, or no repetitions.
+    """
+    if not recording.marks:
+        raise MeterError(
+            f"{recording.origin}: no window is marked", hint="is the trigger line connected, and in the recording?"
+        )
+    if repetitions < 1:
+        raise MeterError(f"{recording.origin}: {repetitions} repetitions in a window")
+    energies = np.array([recording.energy_uj(*mark) for mark in recording.marks]) / repetitions
+    durations = np.array([mark.end_s - mark.begin_s for mark in recording.marks]) / repetitions
+    middle = float(np.median(energies))
+    return Reading(
+        energy_uj=middle,
+        duration_ms=1e3 * float(np.median(durations)),
+        spread=float(np.ptp(energies) / middle) if middle else 0.0,
+        windows=len(energies),
+    )
