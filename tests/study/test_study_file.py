@@ -7,6 +7,9 @@ import yaml
 from crest.errors import StudyError
 from crest.placement import Placement, uniform
 from crest.study import Constraint, Study, load_study, parse_study
+from crest.targets import load_target
+
+EXAMPLES = sorted((Path(__file__).resolve().parents[2] / "examples").glob("*.yaml"))
 
 MINIMAL = {
     "name": "walk",
@@ -313,6 +316,13 @@ def test_a_study_may_name_one_or_several_of_the_clocks_of_its_board(tmp_path, na
     dumped = study.model_dump(mode="json")
     assert dumped["targets"]["a"]["clock_mhz"] == recorded
     assert parse_study(dumped, folder=tmp_path) == study
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.name)
+def test_examples_are_studies_of_boards_and_clocks_that_exist(path):
+    study = load_study(path)
+    board = load_target(study.target)
+    assert all(board.at(clock_mhz) for clock_mhz in study.clocks_mhz)
 
 
 def test_one_clock_is_the_same_study_as_a_list_of_one():
