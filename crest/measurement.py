@@ -175,6 +175,8 @@ class Measurement(Frozen):
 
     def ranking(self, name: str) -> Estimate | None:
         """A cost with the interval of what differs between programs of the board; None where it is not told apart."""
+        if name == "latency_ms" and self.ranking_cycles is not None:
+            return self.ranking_cycles.scaled(1e-3 / self.clock_mhz)
         found = getattr(self, f"ranking_{name}", None)
         return found if isinstance(found, Estimate) else None
 

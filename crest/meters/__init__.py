@@ -10,9 +10,10 @@ from crest.meters.csv_meter import CsvMeter
 from crest.meters.recording import Mark, Recording
 from crest.meters.registry import load_meter, meter_names
 from crest.meters.simulated import SimulatedMeter, Stretch
-from crest.meters.windows import Reading, read_windows
+from crest.meters.windows import SPREAD_LIMIT, Reading, read_windows
 
 __all__ = [
+    "SPREAD_LIMIT",
     "CsvMeter",
     "Mark",
     "Meter",

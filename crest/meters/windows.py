@@ -1,6 +1,8 @@
-"""From a recording to the energy of one repetition: the median over several windows, and their spread."""
+"""From recordings to the energy of one repetition: the median over several windows, and their spread."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -33,24 +35,26 @@ class Reading(Frozen):
         return self.spread <= SPREAD_LIMIT
 
 
-def read_windows(recording: Recording, repetitions: int) -> Reading:
-    """Read the marked windows of a recording.
+def read_windows(recordings: Sequence[Recording], repetitions: int) -> Reading:
+    """Read the marked windows of one recording or of several.
 
     Args:
-        recording: with a mark around each window.
+        recordings: with a mark around each window.
         repetitions: of the program, in each window.
 
     Raises:
-        MeterError: no marks, or no repetitions.
+        MeterError: a recording without marks, or no repetitions.
     """
-    if not recording.marks:
-        raise MeterError(
-            f"{recording.origin}: no window is marked", hint="is the trigger line connected, and in the recording?"
-        )
-    if repetitions < 1:
-        raise MeterError(f"{recording.origin}: {repetitions} repetitions in a window")
-    energies = np.array([recording.energy_uj(*mark) for mark in recording.marks]) / repetitions
-    durations = np.array([mark.end_s - mark.begin_s for mark in recording.marks]) / repetitions
+    for recording in recordings:
+        if not recording.marks:
+            raise MeterError(
+                f"{recording.origin}: no window is marked", hint="is the trigger line connected, and in the recording?"
+            )
+    if repetitions < 1 or not recordings:
+        raise MeterError(f"{len(recordings)} recordings, {repetitions} repetitions in a window: nothing was measured")
+    windows = [(recording, mark) for recording in recordings for mark in recording.marks]
+    energies = np.array([recording.energy_uj(*mark) for recording, mark in windows]) / repetitions
+    durations = np.array([mark.end_s - mark.begin_s for _, mark in windows]) / repetitions
     middle = float(np.median(energies))
     return Reading(
         energy_uj=middle,

@@ -80,7 +80,7 @@ def test_a_recording_that_makes_no_sense_names_the_sample(
 
 
 def test_windows_give_the_energy_of_one_repetition_their_median_and_spread() -> None:
-    reading = read_windows(simulated().collect(), repetitions=100)
+    reading = read_windows([simulated().collect()], repetitions=100)
     assert reading.energy_uj == pytest.approx(50.0)
     assert reading.duration_ms == pytest.approx(10.0)
     assert (reading.windows, reading.spread, reading.is_steady) == (5, pytest.approx(0, abs=1e-6), True)
@@ -90,17 +90,19 @@ def test_an_odd_window_moves_the_spread_and_not_the_median() -> None:
     powers = [10.0, 10.0, 12.0, 10.0, 10.0]
     time_s = np.arange(10, dtype=float)
     recording = Recording(time_s, np.repeat(powers, 2), tuple(Mark(2.0 * n, 2.0 * n + 1) for n in range(5)))
-    reading = read_windows(recording, 1)
+    reading = read_windows([recording], 1)
     assert reading.energy_uj == pytest.approx(10) and reading.spread == pytest.approx(0.2) and not reading.is_steady
     with pytest.raises(MeterError, match="no window is marked"):
-        read_windows(Recording([0, 1], [1, 1]), 1)
+        read_windows([Recording([0, 1], [1, 1])], 1)
+    twice = read_windows([recording, recording], 1)
+    assert (twice.windows, twice.energy_uj) == (10, reading.energy_uj)
     with pytest.raises(MeterError, match="0 repetitions"):
-        read_windows(recording, 0)
+        read_windows([recording], 0)
 
 
 def test_the_simulated_meter_has_the_errors_that_it_is_given() -> None:
     def energy(**errors: float) -> float:
-        return read_windows(simulated(**errors).collect(), 1).energy_uj
+        return read_windows([simulated(**errors).collect()], 1).energy_uj
 
     assert energy(offset_uw=50) == pytest.approx(5050)
     assert energy(resolution_uw=3000) == pytest.approx(6000, rel=1e-2)
