@@ -106,3 +106,15 @@ class OutputError(CrestError):
     """A file or folder that cannot be written."""
 
     exit_code = 14
+
+
+class MeterError(CrestError):
+    """A power meter that is gone, or a recording that cannot be read or used."""
+
+    exit_code = 15
+
+
+class CalibrationError(CrestError):
+    """Measurements that no energy model can be fitted to, or whose model is worse than the one it would replace."""
+
+    exit_code = 16

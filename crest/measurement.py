@@ -12,6 +12,8 @@ from crest.placement import PARTS
 MEASUREMENT_SCHEMA = 1
 
 Origin = Literal["emulated", "measured", "estimated"]
+Boundary = Literal["mcu_rail", "whole_board"]
+"""What a power is measured around: the rail of the microcontroller, or the whole board."""
 Lowering = Literal["optimized", "plain"]
 """How a model becomes firmware: with the compiler's graph passes, or as it was exported."""
 
@@ -173,6 +175,8 @@ class Measurement(Frozen):
 
     def ranking(self, name: str) -> Estimate | None:
         """A cost with the interval of what differs between programs of the board; None where it is not told apart."""
+        if name == "latency_ms" and self.ranking_cycles is not None:
+            return self.ranking_cycles.scaled(1e-3 / self.clock_mhz)
         found = getattr(self, f"ranking_{name}", None)
         return found if isinstance(found, Estimate) else None
 

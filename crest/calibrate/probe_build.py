@@ -108,11 +108,11 @@ def _graph(spec: ProbeSpec) -> Graph:
 
 def _layout(spec: ProbeSpec, target: Target, code_region: str) -> Layout:
     # The start-up code copies a layer's constants to where the layout wants them: the table is such constants.
-    in_ram = spec.table_region not in (None, target.code_region)
+    table = spec.table_region or target.code_region
     return Layout(
         code=code_region,
         arena=spec.arena_region or target.data_region,
-        weights={0: spec.table_region} if in_ram and spec.table_region else {},
+        weights={} if table == target.code_region else {0: table},
     )
 
 

@@ -1,8 +1,10 @@
-"""One run of a program that energy coefficients are fitted to: what it executed, for how long, and how it slept."""
+"""What energy coefficients are fitted to: what a program executed, for how long, how it slept, and what that drew."""
 
 from __future__ import annotations
 
 from typing import Literal
+
+from pydantic import Field
 
 from crest.frozen import Frozen
 from crest.schedule import SleepName
@@ -30,3 +32,19 @@ class ProbeRun(Frozen):
     sleep_ms: float = 0
     wake_ups: int = 0
     macs_by_operator: dict[str, int] = {}
+
+
+class PowerRow(Frozen):
+    """What one repetition of a run drew.
+
+    Attributes:
+        run: the program; its times are those that were measured, where they were.
+        energy_uj: of one repetition, median over the windows.
+        spread: largest less smallest energy of a window, over their median; None where it is not known.
+        windows: that were measured.
+    """
+
+    run: ProbeRun
+    energy_uj: float = Field(gt=0, allow_inf_nan=False)
+    spread: float | None = None
+    windows: int = Field(default=1, ge=1)

@@ -19,9 +19,9 @@ from crest.targets import Target
 from crest.timing import load_cycle_model
 
 SLEEP_WINDOWS: Final = 8
-_INSTRUCTIONS: Final = 20_000
+_INSTRUCTIONS: Final = 2_000
 # In times of what one repetition takes, or of a millisecond where that is longer.
-_PERIODS: Final = (4, 16, 64)
+_PERIODS: Final = (4, 64, 4096)
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ def sleep_probe(target: Target, clock_mhz: float | None = None, compiler: Compil
 
 
 def sleep_schedules(run_ms: float, sleep: SleepName) -> Iterator[Cadenced]:
-    """Periods at which a program of that length leaves a board from three quarters of its time to nearly all."""
+    """Periods at which a program of that length leaves a board from three quarters of its time to all but a trace."""
     shortest_ms = max(1, math.ceil(run_ms))
     return (Cadenced(period_ms=shortest_ms * factor, sleep=sleep) for factor in _PERIODS)
 

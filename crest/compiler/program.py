@@ -38,7 +38,8 @@ class Program:
     Attributes:
         imported: the graph as the .tflite holds it.
         graph: the graph after the passes; ``removed`` tells the difference.
-        runtime: what runs the model on the target: ``crest``, or ``tflm`` and the identity of its sources.
+        runtime: what runs the model on the target: ``crest``, or ``tflm`` and the identity of its sources; ``probe``
+            where there is no model, but one kind of work (``crest.calibrate``).
         model_id: 8 bytes by which the host recognises the firmware.
         arena: where activations lie; None where an interpreter decides that on the target.
         sources: the generated library; None where an interpreter runs the model.

@@ -4,7 +4,23 @@
 what ``crest.schedule.characterise`` needs, also for a board without a model.
 """
 
-from crest.energy.loading import Power, load_energy_model, load_energy_models, load_power
+from crest.energy.loading import (
+    Power,
+    energy_model_path,
+    load_energy_model,
+    load_energy_models,
+    load_power,
+    own_file_name,
+)
 from crest.energy.model import EnergyModel, Work
 
-__all__ = ["EnergyModel", "Power", "Work", "load_energy_model", "load_energy_models", "load_power"]
+__all__ = [
+    "EnergyModel",
+    "Power",
+    "Work",
+    "energy_model_path",
+    "load_energy_model",
+    "load_energy_models",
+    "load_power",
+    "own_file_name",
+]

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from crest.assets import asset_path
 from crest.count_names import is_count
-from crest.energy.model import Boundary, EnergyModel, EnergyModelFile, Work
+from crest.energy.model import EnergyModel, EnergyModelFile, Work
 from crest.errors import AssetError
+from crest.measurement import Boundary
 from crest.schedule import PowerStates
 from crest.targets import Target
 from crest.yaml_io import load_yaml, validate
+
+OWN_FOLDER: Final = "CREST_ENERGY_MODELS"
+"""Names a folder with energy models of the user's, which are taken before those that ship."""
 
 
 def load_energy_model(target: Target, boundary: Boundary = "mcu_rail", path: Path | None = None) -> EnergyModel:
@@ -20,13 +25,13 @@ def load_energy_model(target: Target, boundary: Boundary = "mcu_rail", path: Pat
     Args:
         target: the board.
         boundary: ``mcu_rail`` (what a battery on the MCU's rail sees) or ``whole_board``.
-        path: a file of the user's instead of ``energy_models/<target>.yaml``; a target of the user's is looked up as
-            ``<target>.energy.yaml`` beside its own file first.
+        path: a file of the user's instead of ``energy_models/<target>.yaml``; ``<target>.energy.yaml`` is looked for in
+            the folder that ``$CREST_ENERGY_MODELS`` names and beside a target of the user's first.
 
     Raises:
         AssetError: no such file, a malformed one, one of another board, or none for this boundary and supply.
     """
-    path = path or _default_path(target)
+    path = path or energy_model_path(target)
     models = load_energy_models(target, path)
     if not models:
         raise AssetError(
@@ -52,7 +57,7 @@ def load_energy_models(target: Target, path: Path | None = None) -> tuple[Energy
     Raises:
         AssetError: the file is malformed, or of another board.
     """
-    path = path or _default_path(target)
+    path = path or energy_model_path(target)
     if not path.exists():
         return ()
     models = validate(load_yaml(path, AssetError), EnergyModelFile, str(path), AssetError).models
@@ -84,7 +89,7 @@ def load_power(target: Target, clock_mhz: float, fetch_region: str | None = None
     Raises:
         AssetError: there is a file, and it is malformed or does not hold for this supply and clock.
     """
-    if not _default_path(target).exists():
+    if not energy_model_path(target).exists():
         return Power("none", PowerStates.unknown("no energy model", target.supply.volt))
     model = load_energy_model(target)
     region = fetch_region or target.code_region
@@ -95,9 +100,19 @@ def load_power(target: Target, clock_mhz: float, fetch_region: str | None = None
     return Power(model.identity, model.states(clock_mhz, region, target.supply.volt, work), notes)
 
 
-def _default_path(target: Target) -> Path:
-    beside = target.folder / f"{target.name}.energy.yaml" if target.folder else None
-    return beside if beside and beside.exists() else asset_path("energy_models") / f"{target.name}.yaml"
+def energy_model_path(target: Target) -> Path:
+    """Where the energy models of a target are read from; the file need not be there."""
+    folders = [Path(named)] if (named := os.environ.get(OWN_FOLDER)) else []
+    folders += [target.folder] if target.folder else []
+    for folder in folders:
+        if (path := folder / own_file_name(target)).exists():
+            return path
+    return asset_path("energy_models") / f"{target.name}.yaml"
+
+
+def own_file_name(target: Target) -> str:
+    """What a file of the user's with the energy models of a target is called."""
+    return f"{target.name}.energy.yaml"
 
 
 def _check_names(model: EnergyModel, target: Target, path: Path) -> None:

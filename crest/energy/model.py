@@ -33,10 +33,9 @@ from pydantic import Field, field_validator, model_validator
 from crest.errors import AssetError
 from crest.frozen import Frozen
 from crest.intervals import RelativeError, combine
-from crest.measurement import Estimate
+from crest.measurement import Boundary, Estimate
 from crest.schedule import PowerStates, SleepName, SleepState
 
-Boundary = Literal["mcu_rail", "whole_board"]
 CoefficientKind = Literal["datasheet", "published", "fit", "declared"]
 _UW_PER_PJ_MS = 1e-3
 # What nothing that is meant reaches: figures in another unit are found by it.
@@ -164,8 +163,12 @@ class Share(Frozen):
 
 
 class RestState(Frozen):
-    """Waiting for the next release, and coming back from it."""
+    """Waiting for the next release, and coming back from it; ``clock_mhz`` where it holds for one clock alone.
 
+    A core whose clock runs on while it sleeps draws by that clock; one that must start its clock again pays for it.
+    """
+
+    clock_mhz: float | None = None
     current_ua: Coefficient
     wake_up_latency_us: Coefficient
     wake_up_energy_uj: Coefficient
@@ -185,6 +188,7 @@ class EnergyModel(Frozen):
             interval of the run power, and those of its coefficients tell how far the fit itself moves.
         candidate_error: true / predicted power of a program when others on its set-up are known; None where nothing
             tells it.
+        sleep, deep_sleep: one state for every clock of ``run``, or one for each.
         domain: shares of the executed instructions in what was fitted, by count; what lies outside is flagged.
         data: what the coefficients were fitted on, by the licence of its source; None where nothing was.
         residual: how well they fit it.
@@ -204,19 +208,27 @@ class EnergyModel(Frozen):
     power_error: RelativeError | None = None
     candidate_error: RelativeError | None = None
     domain: dict[str, Share] = Field(default_factory=dict)
-    sleep: RestState | None = None
-    deep_sleep: RestState | None = None
+    sleep: tuple[RestState, ...] = ()
+    deep_sleep: tuple[RestState, ...] = ()
     not_modelled: dict[SleepName, str] = Field(default_factory=dict)
+
+    @field_validator("sleep", "deep_sleep", mode="before")
+    @classmethod
+    def _one_holds_at_every_clock(cls, rest: object) -> object:
+        if rest is None:
+            return ()
+        return rest if isinstance(rest, list | tuple) else (rest,)
 
     @model_validator(mode="after")
     def _complete(self) -> EnergyModel:
         keys = [(state.clock_mhz, state.fetch_region) for state in self.run]
         if len(set(keys)) < len(keys):
             raise ValueError("two run states share their clock and fetch_region")
-        rests: dict[SleepName, RestState | None] = {"sleep": self.sleep, "deep_sleep": self.deep_sleep}
-        for name, rest in rests.items():
-            if (rest is None) != bool(self.not_modelled.get(name)):
+        rests: dict[SleepName, tuple[RestState, ...]] = {"sleep": self.sleep, "deep_sleep": self.deep_sleep}
+        for name, given in rests.items():
+            if bool(given) == bool(self.not_modelled.get(name)):
                 raise ValueError(f"{name} is either given or named in not_modelled with a reason")
+            self._check_clocks(name, given)
         currents = [state for state in self.run if state.current_ua is not None]
         if self.conditions.volt is None and (currents or self.sleep or self.deep_sleep):
             raise ValueError("a current means nothing without conditions.volt")
@@ -227,6 +239,12 @@ class EnergyModel(Frozen):
         for clock_mhz, fetch_region in keys:
             self.states(clock_mhz, fetch_region, self.lowest_volt)
         return self
+
+    def _check_clocks(self, name: SleepName, given: tuple[RestState, ...]) -> None:
+        clocks = [rest.clock_mhz for rest in given]
+        running = {state.clock_mhz for state in self.run}
+        if given and clocks != [None] and (len(set(clocks)) < len(clocks) or set(clocks) != running):
+            raise ValueError(f"{name} is given once, or once for each clock_mhz of run")
 
     @property
     def identity(self) -> str:
@@ -286,8 +304,8 @@ class EnergyModel(Frozen):
         return PowerStates(
             run_power_uw=power,
             ranking_run_power_uw=ranking,
-            sleep=self._rest("sleep", self.sleep, volt),
-            deep_sleep=self._rest("deep_sleep", self.deep_sleep, volt),
+            sleep=self._rest("sleep", self.sleep, clock_mhz, volt),
+            deep_sleep=self._rest("deep_sleep", self.deep_sleep, clock_mhz, volt),
             volt=volt if self.conditions.volt is not None else None,
         )
 
@@ -343,7 +361,8 @@ class EnergyModel(Frozen):
             *(coefficient.estimate() for coefficient in named.values()),
         )
 
-    def _rest(self, name: SleepName, rest: RestState | None, volt: float | None) -> SleepState:
+    def _rest(self, name: SleepName, given: tuple[RestState, ...], clock_mhz: float, volt: float | None) -> SleepState:
+        rest = next((rest for rest in given if rest.clock_mhz in (None, clock_mhz)), None)
         if rest is None or volt is None:
             return SleepState.unknown(f"{self.boundary} {name}: {self.not_modelled.get(name, 'not modelled')}")
         return SleepState(

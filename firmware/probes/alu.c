@@ -1,36 +1,27 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Additions, subtractions and exclusive ors on registers, in pairs that a core can issue together. */
+/* Arithmetic on registers. */
+#include "alu_step.h"
 #include "probe.h"
 
-#define REPEATS 16
+#define STEPS 16
 
 uint32_t probe_run(uint32_t instructions, uint32_t seed) {
-  uint32_t a = seed, b = ~seed, c = 0x9E3779B9u, d = 0x7F4A7C15u;
-  uint32_t round = probe_rounds(instructions, 4 * REPEATS + 2);
+  alu_registers at = alu_begin(seed);
+  uint32_t round = probe_rounds(instructions, 4 * STEPS + 2);
 #if defined(__arm__)
   __asm__ volatile(
       ".syntax unified\n"
       "1:\n"
-      ".rept 16\n"
-      "adds %[a], %[a], %[b]\n"
-      "eors %[c], %[d]\n"
-      "subs %[b], %[b], %[c]\n"
-      "adds %[d], %[d], %[a]\n"
-      ".endr\n"
+      ".rept 16\n" ALU_STEP ".endr\n"
       "subs %[round], %[round], #1\n"
       "bne 1b\n"
-      : [a] "+l"(a), [b] "+l"(b), [c] "+l"(c), [d] "+l"(d), [round] "+l"(round)
+      : [a] "+l"(at.a), [b] "+l"(at.b), [c] "+l"(at.c), [d] "+l"(at.d), [round] "+l"(round)
       :
       : "cc");
 #else
   for (; round; round--) {
-    for (int i = 0; i < REPEATS; i++) {
-      a += b;
-      c ^= d;
-      b -= c;
-      d += a;
-    }
+    for (int i = 0; i < STEPS; i++) alu_step(&at);
   }
 #endif
-  return a ^ b ^ c ^ d;
+  return alu_checksum(&at);
 }

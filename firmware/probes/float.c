@@ -2,11 +2,11 @@
 /* Multiplications, additions and subtractions in single precision, each rounded: two points that go round in a circle. */
 #include "probe.h"
 
-#define REPEATS 8
+#define STEPS 8
 
 uint32_t probe_run(uint32_t instructions, uint32_t seed) {
   float x = 1.0f + (float)(seed & 0xFFFF) / 65536.0f, y = 0.0f, u = 0.0f, v = 2.0f, step = 0.171875f;
-  uint32_t round = probe_rounds(instructions, 8 * REPEATS + 2);
+  uint32_t round = probe_rounds(instructions, 8 * STEPS + 2);
 #if defined(__arm__)
   float s, t;
   __asm__ volatile(
@@ -29,7 +29,7 @@ uint32_t probe_run(uint32_t instructions, uint32_t seed) {
       : "cc");
 #else
   for (; round; round--) {
-    for (int i = 0; i < REPEATS; i++) {
+    for (int i = 0; i < STEPS; i++) {
       x -= y * step;
       u -= v * step;
       y += x * step;

@@ -2,7 +2,7 @@
 /* Two multiply-accumulates of 16 bits an instruction (SMLAD), for cores with the DSP extension. */
 #include "probe.h"
 
-#define REPEATS 16
+#define STEPS 16
 
 #if !defined(__arm__)
 static uint32_t smlad(uint32_t x, uint32_t y, uint32_t sum) {
@@ -13,7 +13,7 @@ static uint32_t smlad(uint32_t x, uint32_t y, uint32_t sum) {
 
 uint32_t probe_run(uint32_t instructions, uint32_t seed) {
   uint32_t x = seed, y = 0x9E3779B9u, a = 0, b = 0, c = 0, d = 0;
-  uint32_t round = probe_rounds(instructions, 4 * REPEATS + 4);
+  uint32_t round = probe_rounds(instructions, 4 * STEPS + 4);
 #if defined(__arm__)
   __asm__ volatile(
       ".syntax unified\n"
@@ -33,7 +33,7 @@ uint32_t probe_run(uint32_t instructions, uint32_t seed) {
       : "cc");
 #else
   for (; round; round--) {
-    for (int i = 0; i < REPEATS; i++) {
+    for (int i = 0; i < STEPS; i++) {
       a = smlad(x, y, a);
       b = smlad(y, y, b);
       c = smlad(x, y, c);

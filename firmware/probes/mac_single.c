@@ -2,11 +2,11 @@
 /* One multiply-accumulate in two instructions (MULS, ADDS): all that a Cortex-M0+ has. */
 #include "probe.h"
 
-#define REPEATS 16
+#define STEPS 16
 
 uint32_t probe_run(uint32_t instructions, uint32_t seed) {
   uint32_t x = seed | 1, y = 0x9E3779B9u, z = 0x7F4A7C15u, a = 0, b = 0;
-  uint32_t round = probe_rounds(instructions, 4 * REPEATS + 2);
+  uint32_t round = probe_rounds(instructions, 4 * STEPS + 2);
 #if defined(__arm__)
   __asm__ volatile(
       ".syntax unified\n"
@@ -24,7 +24,7 @@ uint32_t probe_run(uint32_t instructions, uint32_t seed) {
       : "cc");
 #else
   for (; round; round--) {
-    for (int i = 0; i < REPEATS; i++) {
+    for (int i = 0; i < STEPS; i++) {
       y *= x;
       a += y;
       z *= x;

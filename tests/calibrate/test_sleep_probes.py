@@ -21,14 +21,14 @@ def both_states():
 
 def test_each_state_is_run_at_several_periods(both_states):
     assert both_states.left_out == {}
-    names = [f"{sleep}_{period}ms" for sleep in ("sleep", "deep_sleep") for period in (4, 16, 64)]
+    names = [f"{sleep}_{period}ms" for sleep in ("sleep", "deep_sleep") for period in (4, 64, 4096)]
     assert [row.name for row in both_states.rows] == names
     for row in both_states.rows:
         period_ms = float(row.name.rpartition("_")[2].removesuffix("ms"))
         assert (row.group, row.wake_ups, row.clock_mhz, row.fetch_region) == ("probe", 1, 64, "flash")
         assert row.name.startswith(f"{row.sleep}_")
         assert 0.7 * period_ms < row.sleep_ms < row.sleep_ms + row.run_ms <= period_ms + 0.02
-        assert row.counts["instructions"] == pytest.approx(20_000, rel=0.05)
+        assert row.counts["instructions"] == pytest.approx(2_000, rel=0.1)
 
 
 def test_power_asleep_and_energy_to_wake_up_come_apart(both_states):
@@ -66,7 +66,7 @@ def test_periods_that_wake_ups_do_not_fit_are_left_out_and_said(monkeypatch):
     honest = backend.run_cadenced
     monkeypatch.setattr(backend, "run_cadenced", lambda *arguments: honest(*arguments, wake_up_ms=6.0))
     runs = run_sleep_probes(backend, sleep_probe(load_target("nucleo-l4r5zi")), windows=3)
-    assert [row.name for row in runs.rows] == ["sleep_16ms", "sleep_64ms"]
+    assert [row.name for row in runs.rows] == ["sleep_64ms", "sleep_4096ms"]
     assert "2 windows outlasted it, 2 wake-ups in 3" in runs.left_out["sleep_4ms"]
     for row in runs.rows:
         assert row.run_ms + row.sleep_ms < float(row.name.rpartition("_")[2].removesuffix("ms")) - 5.9
@@ -84,5 +84,5 @@ def test_other_trouble_is_no_missing_state(monkeypatch):
 
 
 def test_periods_follow_the_length_of_the_program():
-    assert [schedule.period_ms for schedule in sleep_schedules(0.2, "sleep")] == [4, 16, 64]
-    assert [schedule.period_ms for schedule in sleep_schedules(2.3, "sleep")] == [12, 48, 192]
+    assert [schedule.period_ms for schedule in sleep_schedules(0.2, "sleep")] == [4, 64, 4096]
+    assert [schedule.period_ms for schedule in sleep_schedules(2.3, "sleep")] == [12, 192, 12288]

@@ -51,7 +51,7 @@ def test_run_power_is_current_times_volt_times_activity(target: Target) -> None:
     assert run.high == pytest.approx(3500 * 3.0 * 1.66)
     assert run.origin == "estimated" and run.confidence == 0.9
     deep = model.states(64, "flash", 3.0).deep_sleep
-    assert deep.power_uw.value == pytest.approx(4.5)
+    assert deep.power_uw.value == pytest.approx(3.16 * 3.0)
     assert deep.wake_up_ms.value == pytest.approx(0.015)
 
 
@@ -134,6 +134,22 @@ def test_a_range_of_supplies_scales_a_current_and_ends_where_it_ends(tmp_path: P
     for volt in (1.7, 3.4, None):
         with pytest.raises(AssetError, match=r"it holds for 1\.8-3\.3 V"):
             model.states(64, "flash", volt)
+
+
+def test_a_core_whose_clock_runs_on_sleeps_by_its_clock(tmp_path: Path, target: Target) -> None:
+    def edit(models: list[dict[str, Any]]) -> None:
+        slow = {**copy.deepcopy(models[0]["run"][0]), "clock_mhz": 32}
+        models[0]["run"].append(slow)
+        current = {"value": 300, "low": 200, "high": 400, **GROUNDS}
+        models[0]["sleep"] = [
+            {**models[0]["sleep"], "clock_mhz": 64},
+            {**models[0]["sleep"], "clock_mhz": 32, "current_ua": current},
+        ]
+
+    model = load_changed(tmp_path, target.model_copy(update={"clock_mhz": (32.0, 64.0)}), edit)
+    fast, slow = (model.states(clock, "flash", 3.0) for clock in (64, 32))
+    assert (fast.sleep.power_uw.value, slow.sleep.power_uw.value) == pytest.approx((590 * 3.0, 300 * 3.0))
+    assert fast.deep_sleep == slow.deep_sleep
 
 
 def test_the_error_of_programs_left_out_is_the_interval_and_ranking_has_its_own(tmp_path: Path, target: Target) -> None:
@@ -272,6 +288,8 @@ def _drop(*path: Any) -> Any:
         (_set("run", 0, "current_ua", "kind", value="fit"), "needs data and residual"),
         (_set("power_error", value={"low": 1.1, "high": 1.2, "confidence": 0.9, "reason": "odd"}), "power_error.low"),
         (lambda models: models[0]["run"].append(models[0]["run"][0]), "share their clock"),
+        (_set("sleep", "clock_mhz", value=32), "sleep is given once, or once for each clock_mhz of run"),
+        (lambda models: models[0].update(sleep=[models[0]["sleep"]] * 2), "sleep is given once, or once for each"),
         (lambda models: models.clear(), "models"),
     ],
 )
@@ -282,13 +300,3 @@ def test_a_wrong_file_is_an_error_that_names_the_place(
         load_changed(tmp_path, target, change)
     assert message in caught.value.message
     assert str(tmp_path / "model.yaml") in caught.value.message
-
-
-def test_every_shipped_model_loads_for_its_target() -> None:
-    paths = sorted(asset_path("energy_models").glob("*.yaml"))
-    assert paths
-    for path in paths:
-        board = load_target(path.stem)
-        model = load_energy_model(board)
-        for clock_mhz in board.clock_mhz:
-            assert (model.states(clock_mhz, board.code_region, board.supply.volt).run_power_uw.value or 0) > 0

@@ -1,0 +1,228 @@
+"""From a fit to an energy model in the one form, beside what it replaces."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import numpy as np
+import yaml
+
+from crest.calibrate.fit import Fit, Term, fit_rows, left_out_ratios
+from crest.calibrate.rows import PowerRow
+from crest.energy.conformal import relative_error
+from crest.energy.model import (
+    Coefficient,
+    Conditions,
+    EnergyModel,
+    EnergyModelFile,
+    RestState,
+    RunState,
+    Share,
+    Work,
+)
+from crest.errors import AssetError, CalibrationError
+from crest.files import write_atomically
+from crest.measurement import Boundary
+from crest.schedule import SleepName
+from crest.targets import Target
+
+COVERAGE: Final = 0.9
+_Z: Final = 1.645  # of a normal distribution, 90 % between both signs
+_NO_WAKE_UP_LATENCY: Final = (
+    "measured, but how long a wake-up takes is not known: give the model that is replaced a wake_up_latency_us"
+)
+
+
+class Origin(NamedTuple):
+    """Where rows come from: what measured what, around which boundary, at which supply."""
+
+    identity: str
+    boundary: Boundary
+    supply_volt: float
+    temperature_c: float | None = None
+
+
+class Calibration(NamedTuple):
+    """A fitted model, and how it stands beside the one that it would replace.
+
+    Attributes:
+        model: in the form of ``energy_models/``.
+        fit: its coefficients with standard errors.
+        left_out: measured / predicted energy of each network under a fit that has not seen it.
+        error: median of ``|predicted / measured - 1|`` over those.
+        replaced_error: the same of the model that is replaced; None where there is none, or it cannot tell.
+    """
+
+    model: EnergyModel
+    fit: Fit
+    left_out: Mapping[str, float]
+    error: float
+    replaced_error: float | None
+
+    @property
+    def is_worse(self) -> bool:
+        """Whether it predicts networks that it has not seen worse than the other model does."""
+        return self.replaced_error is not None and self.error > self.replaced_error
+
+
+def calibrate(rows: Sequence[PowerRow], target: Target, origin: Origin, replaced: EnergyModel | None) -> Calibration:
+    """Fit a model to measured rows.
+
+    Args:
+        rows: probes and networks.
+        target: the board.
+        origin: of the rows.
+        replaced: the model to stand beside, whose wake-up latencies are kept: an energy tells none.
+
+    Raises:
+        CalibrationError: the rows do not tell the coefficients apart.
+        MissingExtraError: scipy is not installed.
+    """
+    fit = fit_rows(rows, [region.name for region in target.regions])
+    ratios = left_out_ratios(rows, fit.terms, fit.ridge)
+    if not ratios:
+        raise CalibrationError("no row can be predicted by the others", hint="measure more programs")
+    error = _median_error(ratios)
+    model = _model(fit, rows, target, origin, replaced, ratios)
+    return Calibration(model, fit, ratios, error, _replaced_error(replaced, rows, origin.supply_volt))
+
+
+def write_models(calibration: Calibration, others: Sequence[EnergyModel], path: Path) -> None:
+    """Write the model in the place of the one it replaces; models of other boundaries and regulators stay.
+
+    Raises:
+        OutputError: the file cannot be written.
+    """
+    new = calibration.model
+    kept = [m for m in others if (m.boundary, m.conditions.regulator) != (new.boundary, new.conditions.regulator)]
+    document = EnergyModelFile(models=(new, *kept)).model_dump(mode="json", exclude_defaults=True)
+    text = "# Written by `crest calibrate`. Form, equation and units: docs/energy.md\n"
+    write_atomically(path, (text + yaml.safe_dump(document, sort_keys=False, width=120)).encode())
+
+
+def _median_error(ratios: Mapping[str, float]) -> float:
+    return float(np.median([abs(1 / ratio - 1) for ratio in ratios.values()]))
+
+
+def _replaced_error(model: EnergyModel | None, rows: Sequence[PowerRow], volt: float) -> float | None:
+    """Of the same networks, or rows where there are none; None where the model does not cover them all."""
+    networks = [row for row in rows if row.run.group == "network"] or list(rows)
+    ratios: dict[str, list[float]] = {}
+    for row in networks:
+        predicted_uj = None if model is None else predicted_energy_uj(model, row, volt)
+        if not predicted_uj:
+            return None
+        ratios.setdefault(row.run.name, []).append(np.log(row.energy_uj / predicted_uj))
+    return _median_error({name: float(np.exp(np.mean(logs))) for name, logs in ratios.items()})
+
+
+def predicted_energy_uj(model: EnergyModel, row: PowerRow, volt: float) -> float | None:
+    """Energy of one repetition by a model; None where it knows nothing of a state of the row."""
+    run = row.run
+    try:
+        states = model.states(run.clock_mhz, run.fetch_region, volt, Work(run.run_ms, run.counts, run.macs_by_operator))
+    except AssetError:
+        return None
+    parts = [(states.run_power_uw, run.run_ms * 1e-3)]
+    if run.sleep is not None:
+        rest = states.sleep if run.sleep == "sleep" else states.deep_sleep
+        parts += [(rest.power_uw, run.sleep_ms * 1e-3), (rest.wake_up_energy_uj, float(run.wake_ups))]
+    if any(estimate.value is None for estimate, _ in parts):
+        return None
+    return sum(float(estimate.value or 0.0) * factor for estimate, factor in parts)
+
+
+def _model(
+    fit: Fit,
+    rows: Sequence[PowerRow],
+    target: Target,
+    origin: Origin,
+    replaced: EnergyModel | None,
+    ratios: Mapping[str, float],
+) -> EnergyModel:
+    networks = len({row.run.name for row in rows if row.run.group == "network"})
+    left_out = f"{len(ratios)} {'networks' if networks else 'rows'}, each under a fit of all others"
+    error = relative_error({name: [ratio] for name, ratio in ratios.items()}, COVERAGE, f"Conformal, {left_out}")
+    rests, not_modelled = _rests(fit, origin, replaced)
+    runs = tuple(
+        RunState(clock_mhz=term.clock_mhz or 0.0, fetch_region=term.name, power_uw=_coefficient(fit, term, origin))
+        for term in fit.of("run")
+    )
+    return EnergyModel(
+        target=target.name,
+        boundary=origin.boundary,
+        version=1 if replaced is None else replaced.version + 1,
+        covers=replaced.covers if replaced is not None else f"what {origin.identity} fed",
+        conditions=Conditions(
+            volt=(origin.supply_volt, origin.supply_volt),
+            regulator=target.supply.regulator,
+            temperature_c=origin.temperature_c,
+            reason=None if origin.temperature_c is not None else "the temperature was not recorded",
+        ),
+        data=f"{len(rows)} programs, {networks} different networks among them; {origin.identity}",
+        residual=f"median |predicted / measured - 1| {_median_error(ratios):.2%} over {left_out}; ridge {fit.ridge:g}",
+        run=runs,
+        event_energy_pj={
+            term.name: _coefficient(fit, term, origin) for term, (value, _) in fit.of("event").items() if value > 0
+        },
+        set_up="calibrated",
+        power_error=error,
+        candidate_error=error,
+        domain={term.name: _domain(rows, term.name) for term in fit.of("event")},
+        sleep=rests.get("sleep"),
+        deep_sleep=rests.get("deep_sleep"),
+        not_modelled=not_modelled,
+    )
+
+
+def _coefficient(fit: Fit, term: Term, origin: Origin) -> Coefficient:
+    index = fit.terms.index(term)
+    value, spread = float(fit.values[index]), _Z * float(fit.errors[index])
+    value, low, high = (_rounded(number) for number in (value, max(0.0, value - spread), value + spread))
+    return Coefficient(
+        value=value,
+        low=low,
+        high=high,
+        confidence=COVERAGE,
+        kind="fit",
+        source=origin.identity,
+        reason="least squares of the relative error, none below zero; the interval is the standard error of the fit",
+    )
+
+
+def _rounded(number: float) -> float:
+    """Six digits: nobody measures more."""
+    return float(f"{number:.6g}")
+
+
+def _domain(rows: Sequence[PowerRow], count: str) -> Share:
+    shares = [row.run.counts.get(count, 0) / max(1, row.run.counts.get("instructions", 0)) for row in rows]
+    return Share(low=_rounded(min(shares)), high=_rounded(max(shares)))
+
+
+def _rests(
+    fit: Fit, origin: Origin, replaced: EnergyModel | None
+) -> tuple[dict[SleepName, RestState], dict[SleepName, str]]:
+    """Rest states that were measured, and why the others are not there."""
+    rests: dict[SleepName, RestState] = {}
+    missing: dict[SleepName, str] = {}
+    names: tuple[SleepName, SleepName] = ("sleep", "deep_sleep")
+    for name in names:
+        power, wake = Term("rest", name), Term("wake_up", name)
+        before = None if replaced is None else replaced.sleep if name == "sleep" else replaced.deep_sleep
+        if power not in fit.terms or wake not in fit.terms:
+            missing[name] = "not measured: no probe slept in this state"
+        elif before is None:
+            missing[name] = _NO_WAKE_UP_LATENCY
+        else:
+            drawn = _coefficient(fit, power, origin)
+            rests[name] = RestState(
+                current_ua=drawn.model_copy(
+                    update={end: getattr(drawn, end) / origin.supply_volt for end in ("value", "low", "high")}
+                ),
+                wake_up_latency_us=before.wake_up_latency_us,
+                wake_up_energy_uj=_coefficient(fit, wake, origin),
+            )
+    return rests, missing

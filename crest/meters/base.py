@@ -1,0 +1,47 @@
+"""The contract of a power meter."""
+
+from __future__ import annotations
+
+from typing import Protocol, runtime_checkable
+
+from crest.measurement import Boundary
+from crest.meters.recording import Recording
+
+
+@runtime_checkable
+class Meter(Protocol):
+    """Records the power of one supply.
+
+    Attributes:
+        identity: make, version and serial number, or file: what a record names.
+        boundary: what the supply feeds: the rail of the microcontroller, or the whole board.
+        supply_volt: of that supply; None where it is not known.
+        sample_rate_hz: of what it records; None where samples are not evenly spaced.
+        resolution_uw: the smallest step of power that it tells; None where it is not known.
+    """
+
+    identity: str
+    boundary: Boundary
+    supply_volt: float | None
+    sample_rate_hz: float | None
+    resolution_uw: float | None
+
+    def arm(self) -> None:
+        """Begin to record; what was recorded before is dropped.
+
+        Raises:
+            MeterError: the meter is gone, or busy.
+        """
+        ...
+
+    def collect(self) -> Recording:
+        """Stop, and hand over what was recorded since the meter was armed.
+
+        Raises:
+            MeterError: it was not armed, has recorded nothing, or has lost samples.
+        """
+        ...
+
+    def close(self) -> None:
+        """Release the meter; may be called again."""
+        ...
