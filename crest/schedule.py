@@ -1,19 +1,34 @@
 """Schedules: when a board infers and what it does in between. Pure functions, no second emulation.
 
-One window of a cadenced schedule, released every ``period_ms``::
+One window of a cadenced schedule begins with the event that wakes the board up, every ``period_ms``::
 
-    | wake-up | inference | sleep ............... |
-    0         w           w + latency             period
+    | wake-up | awake, waiting | inference | sleep ............ |
+    0         w                r           r + latency          period
 
-    energy_per_window = wake_up_energy + run_power * latency + sleep_power * (period - w - latency)
+    r                 = max(w, wake_margin)
+    active            = r + latency
+    energy_per_window = wake_up_energy + run_power * (r - w + latency) + sleep_power * (period - active)
+                        + sampling_power * collect
+    duty_cycle        = active / period
 
-A window that outlasts its period leaves no time to sleep; the next one begins when it ends, and the deadline counts
-as missed. Power in uW, time in ms, energy in uJ: 1 uW * 1 ms = 1e-3 uJ.
+``wake_margin_ms`` is how long before the release of its inference a board is woken up, so that neither an inexact
+sleep timer nor a slow oscillator makes it late. Without one the wake-up event is the release. A board that is awake
+before the release spins for it at run power; a wake-up that takes longer than the margin delays the inference.
+
+``sampling`` is what sensors draw, on top of the board, while they collect the next window: the last ``collect_ms`` of
+a period, by default all of it. It changes no state of the board; that the board can collect in its sleep state (a FIFO
+in the sensor, or DMA that runs on) is the user's to know.
+
+A window that outlasts its period leaves no time to sleep. The next one begins when it ends, and each counts as missed:
+windows follow each other every ``active`` ms, so that a share of 1 - period / active of the releases is skipped, has no
+inference of its own. Power in uW, time in ms, energy in uJ: 1 uW * 1 ms = 1e-3 uJ.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
+from operator import add
 from typing import Literal, NamedTuple
 
 from pydantic import Field, model_validator
@@ -22,10 +37,13 @@ from crest.errors import StudyError
 from crest.frozen import Frozen
 from crest.intervals import combine
 from crest.measurement import Estimate
+from crest.yaml_io import validate
 
 SleepName = Literal["sleep", "deep_sleep"]
 
 _UJ_PER_UW_MS = 1e-3
+_MS_PER_H = 3.6e6
+_H_PER_YEAR = 8766.0
 
 
 class Continuous(Frozen):
@@ -37,19 +55,66 @@ class Continuous(Frozen):
         return "continuous"
 
 
+class Sampling(Frozen):
+    """What sensors draw while they collect the next window, and where that number comes from."""
+
+    power_uw: float = Field(ge=0, allow_inf_nan=False, description="what the sensors draw while they collect, in uW")
+    collect_ms: float | None = Field(
+        default=None,
+        gt=0,
+        allow_inf_nan=False,
+        description="how long they collect in a period; by default all of it",
+    )
+    reason: str = Field(min_length=1, description="where this power comes from: a datasheet line, a measurement")
+
+    @property
+    def label(self) -> str:
+        """Short text, for example ``sampling 500 uW for 100 ms``."""
+        return f"sampling {self.power_uw:g} uW" + (f" for {self.collect_ms:g} ms" if self.collect_ms else "")
+
+
 class Cadenced(Frozen):
-    """One inference every ``period_ms``; the board waits in the named state in between."""
+    """One inference every ``period_ms``; the board waits in the named state in between.
+
+    ``wake_margin_ms`` and ``sampling`` mean what the text above says.
+    """
 
     period_ms: float = Field(gt=0, allow_inf_nan=False)
     sleep: SleepName = "deep_sleep"
+    wake_margin_ms: float = Field(default=0.0, ge=0, allow_inf_nan=False)
+    sampling: Sampling | None = None
+
+    @model_validator(mode="after")
+    def _inside_the_period(self) -> Cadenced:
+        if self.wake_margin_ms >= self.period_ms:
+            raise ValueError(f"wake_margin_ms {self.wake_margin_ms:g} leaves nothing of period_ms {self.period_ms:g}")
+        if self.sampling and self.sampling.collect_ms and self.sampling.collect_ms > self.period_ms:
+            raise ValueError(
+                f"sampling.collect_ms {self.sampling.collect_ms:g} is longer than period_ms {self.period_ms:g}"
+            )
+        return self
 
     @property
     def label(self) -> str:
         """How records name this schedule, for example ``cadenced 200 ms deep_sleep``."""
-        return f"cadenced {self.period_ms:g} ms {self.sleep}"
+        margin = f", woken {self.wake_margin_ms:g} ms early" if self.wake_margin_ms else ""
+        sampling = f", {self.sampling.label}" if self.sampling else ""
+        return f"cadenced {self.period_ms:g} ms {self.sleep}{margin}{sampling}"
 
 
 Schedule = Continuous | Cadenced
+
+
+def cadenced(
+    period_ms: float, sleep: SleepName, wake_margin_ms: float = 0.0, sampling: Sampling | None = None
+) -> Cadenced:
+    """A cadenced schedule of what a user wrote.
+
+    Raises:
+        StudyError: it makes no sense: a margin or a time of collecting that is longer than the period.
+    """
+    written = {"period_ms": period_ms, "sleep": sleep, "wake_margin_ms": wake_margin_ms, "sampling": sampling}
+    return validate(written, Cadenced, "schedule", StudyError)
 
 
 class SleepState(Frozen):
@@ -120,10 +185,15 @@ class PowerStates(Frozen):
         return self.deep_sleep if schedule.sleep == "deep_sleep" else self.sleep
 
 
+_NO_DEADLINE = Estimate.absent("inferences back to back have no deadline")
+
+
 class Characterisation(Frozen):
     """What a program costs under a schedule; field names are those of ``Measurement``.
 
     ``deadline_missed`` is None without a deadline (continuous), or when ``notes`` says that it is not known.
+    ``deadline_misses_per_h`` counts the releases whose result is not there in time; ``skipped_share`` (0..1) of all
+    releases never have an inference of their own.
     """
 
     energy_per_inference_uj: Estimate
@@ -131,12 +201,15 @@ class Characterisation(Frozen):
     average_power_uw: Estimate
     duty_cycle: Estimate
     deadline_missed: bool | None
+    deadline_misses_per_h: Estimate = _NO_DEADLINE
+    skipped_share: Estimate = _NO_DEADLINE
     notes: tuple[str, ...] = ()
 
 
-class _Window(NamedTuple):
+class Window(NamedTuple):
     """One cadenced window with every quantity fixed, in the order in which estimates are combined."""
 
+    schedule: Cadenced
     latency_ms: float
     run_power_uw: float
     sleep_power_uw: float
@@ -144,18 +217,43 @@ class _Window(NamedTuple):
     wake_up_energy_uj: float
 
     @property
+    def awake_ms(self) -> float:
+        """Time at run power: what is left of the margin after the wake-up, and the inference."""
+        return max(self.schedule.wake_margin_ms - self.wake_up_ms, 0.0) + self.latency_ms
+
+    @property
     def active_ms(self) -> float:
-        return self.wake_up_ms + self.latency_ms
+        """From the wake-up event to the end of the inference."""
+        return max(self.wake_up_ms, self.schedule.wake_margin_ms) + self.latency_ms
+
+    @property
+    def length_ms(self) -> float:
+        """From one wake-up event to the next."""
+        return max(self.schedule.period_ms, self.active_ms)
 
     def energy_uj(self, elapsed_ms: float) -> float:
-        """Energy drawn from the release to ``elapsed_ms`` after it; the wake-up draws evenly over its time."""
+        """Energy of the board from the wake-up event on; the wake-up draws evenly over its time."""
         waking = min(1.0, elapsed_ms / self.wake_up_ms) if self.wake_up_ms > 0 else float(elapsed_ms > 0)
-        running_ms = min(max(elapsed_ms - self.wake_up_ms, 0.0), self.latency_ms)
+        running_ms = min(max(elapsed_ms - self.wake_up_ms, 0.0), self.awake_ms)
         asleep_ms = max(elapsed_ms - self.active_ms, 0.0)
         return (
             waking * self.wake_up_energy_uj
             + (self.run_power_uw * running_ms + self.sleep_power_uw * asleep_ms) * _UJ_PER_UW_MS
         )
+
+    def sampling_uj(self, elapsed_ms: float) -> float:
+        """Energy of the sensors from the wake-up event on; they collect at the end of a window."""
+        sampling = self.schedule.sampling
+        if sampling is None:
+            return 0.0
+        collect_ms = self.length_ms if sampling.collect_ms is None else sampling.collect_ms
+        return sampling.power_uw * max(elapsed_ms - (self.length_ms - collect_ms), 0.0) * _UJ_PER_UW_MS
+
+
+def window_estimates(latency_ms: Estimate, states: PowerStates, schedule: Cadenced) -> tuple[Estimate, ...]:
+    """The estimates behind a ``Window``, in its order."""
+    state = states.between(schedule)
+    return (latency_ms, states.run_power_uw, state.power_uw, state.wake_up_ms, state.wake_up_energy_uj)
 
 
 def characterise(
@@ -190,58 +288,62 @@ def characterise(
             duty_cycle=Estimate(value=1.0, origin=latency_ms.origin),
             deadline_missed=None,
         )
-    period_ms = schedule.period_ms
-    arguments = _arguments(latency_ms, states, schedule)
-    bends = _bends(states.between(schedule), period_ms)
-    missed, notes = _deadline(latency_ms, states.between(schedule), period_ms * (1 - reserve_cpu_pct / 100))
+    arguments = window_estimates(latency_ms, states, schedule)
+    bends = _bends(states.between(schedule), schedule)
+    deadline = _deadline(latency_ms, states.between(schedule), schedule, reserve_cpu_pct)
     return Characterisation(
         energy_per_inference_uj=per_inference,
-        energy_per_window_uj=combine(partial(_window_energy_uj, period_ms), *arguments, first_breakpoints=bends),
-        average_power_uw=combine(partial(_average_power_uw, period_ms), *arguments, first_breakpoints=bends),
-        duty_cycle=combine(partial(_duty_cycle, period_ms), latency_ms, states.between(schedule).wake_up_ms),
-        deadline_missed=missed,
-        notes=notes,
+        energy_per_window_uj=_over_windows(schedule, _window_energy_uj, arguments, bends),
+        average_power_uw=_over_windows(schedule, _average_power_uw, arguments, bends),
+        duty_cycle=combine(partial(_duty_cycle, schedule), latency_ms, states.between(schedule).wake_up_ms),
+        deadline_missed=deadline.missed,
+        deadline_misses_per_h=deadline.misses_per_h,
+        skipped_share=deadline.skipped_share,
+        notes=deadline.notes,
     )
 
 
 def energy_between_uj(
     latency_ms: Estimate, states: PowerStates, schedule: Schedule, start_ms: float, end_ms: float
 ) -> Estimate:
-    """Energy drawn between two moments of a schedule whose first release is at 0 ms: what a meter integrates.
+    """Energy drawn between two moments of a schedule whose first wake-up event is at 0 ms: what a meter integrates.
 
     The span may begin and end inside a window; then, or when windows outlast their period, an end of the interval
     is exact to within what the board draws in one wake-up time.
 
     Raises:
-        StudyError: a span that does not run forward from the first release.
+        StudyError: a span that does not run forward from the first wake-up.
     """
     if not 0 <= start_ms <= end_ms:
-        raise StudyError(f"a span from {start_ms:g} ms to {end_ms:g} ms does not run forward from the first release")
+        raise StudyError(f"a span from {start_ms:g} ms to {end_ms:g} ms does not run forward from the first wake-up")
     if isinstance(schedule, Continuous):
         return combine(lambda power: power * (end_ms - start_ms) * _UJ_PER_UW_MS, states.run_power_uw)
 
-    def drawn(*quantities: float) -> float:
-        window = _Window(*quantities)
-        return _elapsed_energy_uj(window, schedule.period_ms, end_ms) - _elapsed_energy_uj(
-            window, schedule.period_ms, start_ms
-        )
+    def between(energy_uj: _Elapsed, window: Window) -> float:
+        return _elapsed_uj(window, energy_uj, end_ms) - _elapsed_uj(window, energy_uj, start_ms)
 
-    return combine(drawn, *_arguments(latency_ms, states, schedule))
+    return _over_windows(schedule, between, window_estimates(latency_ms, states, schedule))
 
 
-def battery_life_h(average_power_uw: Estimate, capacity_mah: float, volt: float | None) -> Estimate:
+def battery_life_h(
+    average_power_uw: Estimate, capacity_mah: float, volt: float | None, *, self_discharge_pct_per_year: float = 0.0
+) -> Estimate:
     """Hours that a battery of ``capacity_mah`` lasts when it delivers ``volt`` to the rail of the energy model.
 
-    Converter losses, self-discharge and everything outside of the measuring boundary are not counted.
+    Self-discharge is a constant current: that share of the full capacity a year. Converter losses, what temperature,
+    age and pulses of current take of the capacity, and everything outside of the measuring boundary are not counted.
 
     Raises:
-        StudyError: a capacity that is not positive.
+        StudyError: a capacity that is not positive, or a self-discharge outside of [0, 100).
     """
     if not capacity_mah > 0:
         raise StudyError(f"battery capacity must be positive, got {capacity_mah:g} mAh")
+    if not 0 <= self_discharge_pct_per_year < 100:
+        raise StudyError(f"self-discharge of {self_discharge_pct_per_year:g} % a year is outside of [0, 100)")
     if volt is None:
         return Estimate.absent("the supply voltage of this energy model is not known")
-    return combine(lambda power_uw: capacity_mah * volt * 1e3 / power_uw, average_power_uw)
+    leak_uw = capacity_mah * volt * 1e3 * self_discharge_pct_per_year / 100 / _H_PER_YEAR
+    return combine(lambda power_uw: capacity_mah * volt * 1e3 / (power_uw + leak_uw), average_power_uw)
 
 
 def _low(estimate: Estimate) -> float | None:
@@ -252,55 +354,84 @@ def _high(estimate: Estimate) -> float | None:
     return estimate.value if estimate.high is None else estimate.high
 
 
-def _arguments(latency_ms: Estimate, states: PowerStates, schedule: Cadenced) -> tuple[Estimate, ...]:
-    """The estimates behind a ``_Window``, in its order."""
-    state = states.between(schedule)
-    return (latency_ms, states.run_power_uw, state.power_uw, state.wake_up_ms, state.wake_up_energy_uj)
+# Energy of a window up to a moment of it: ``Window.energy_uj`` or ``Window.sampling_uj``.
+_Elapsed = Callable[[Window, float], float]
 
 
-def _bends(state: SleepState, period_ms: float) -> tuple[float, ...]:
+def _over_windows(
+    schedule: Cadenced,
+    figure: Callable[[_Elapsed, Window], float],
+    arguments: tuple[Estimate, ...],
+    bends: tuple[float, ...] = (),
+) -> Estimate:
+    """A figure of the board and that of its sensors, each bounded where it is monotone, and then added."""
+
+    def of(energy_uj: _Elapsed) -> Estimate:
+        return combine(
+            lambda *quantities: figure(energy_uj, Window(schedule, *quantities)), *arguments, first_breakpoints=bends
+        )
+
+    board = of(Window.energy_uj)
+    if schedule.sampling is None or board.value is None:
+        return board
+    return combine(add, board, of(Window.sampling_uj))
+
+
+def _window_energy_uj(energy_uj: _Elapsed, window: Window) -> float:
+    return energy_uj(window, window.length_ms)
+
+
+def _average_power_uw(energy_uj: _Elapsed, window: Window) -> float:
+    return energy_uj(window, window.length_ms) / window.length_ms / _UJ_PER_UW_MS
+
+
+def _bends(state: SleepState, schedule: Cadenced) -> tuple[float, ...]:
     """Latencies at which a window begins to outlast its period."""
     ends = (_low(state.wake_up_ms), _high(state.wake_up_ms))
-    return tuple(period_ms - end for end in ends if end is not None)
+    return tuple(schedule.period_ms - max(end, schedule.wake_margin_ms) for end in ends if end is not None)
 
 
 def _inference_energy_uj(latency_ms: float, run_power_uw: float) -> float:
     return latency_ms * run_power_uw * _UJ_PER_UW_MS
 
 
-def _window_energy_uj(period_ms: float, *quantities: float) -> float:
-    window = _Window(*quantities)
-    return window.energy_uj(max(period_ms, window.active_ms))
+def _duty_cycle(schedule: Cadenced, latency_ms: float, wake_up_ms: float) -> float:
+    return min(1.0, (latency_ms + max(wake_up_ms, schedule.wake_margin_ms)) / schedule.period_ms)
 
 
-def _average_power_uw(period_ms: float, *quantities: float) -> float:
-    window = _Window(*quantities)
-    length_ms = max(period_ms, window.active_ms)
-    return window.energy_uj(length_ms) / length_ms / _UJ_PER_UW_MS
+def _elapsed_uj(window: Window, energy_uj: _Elapsed, elapsed_ms: float) -> float:
+    whole, rest_ms = divmod(elapsed_ms, window.length_ms)
+    return whole * energy_uj(window, window.length_ms) + energy_uj(window, rest_ms)
 
 
-def _duty_cycle(period_ms: float, latency_ms: float, wake_up_ms: float) -> float:
-    return min(1.0, (latency_ms + wake_up_ms) / period_ms)
+class _Deadline(NamedTuple):
+    missed: bool | None
+    misses_per_h: Estimate
+    skipped_share: Estimate
+    notes: tuple[str, ...] = ()
 
 
-def _elapsed_energy_uj(window: _Window, period_ms: float, elapsed_ms: float) -> float:
-    length_ms = max(period_ms, window.active_ms)
-    whole, rest_ms = divmod(elapsed_ms, length_ms)
-    return whole * window.energy_uj(length_ms) + window.energy_uj(rest_ms)
+def _deadline(latency_ms: Estimate, state: SleepState, schedule: Cadenced, reserve_cpu_pct: float) -> _Deadline:
+    """Whether wake-up, margin and inference outlast the time available, and what is uncertain about it."""
+    period_ms, margin_ms = schedule.period_ms, schedule.wake_margin_ms
+    available_ms = period_ms * (1 - reserve_cpu_pct / 100)
+    active = combine(lambda latency, wake_up: latency + max(wake_up, margin_ms), latency_ms, state.wake_up_ms)
+    skipped = combine(lambda active_ms: max(0.0, 1 - period_ms / active_ms) if active_ms else 0.0, active)
 
+    def missed_per_h(active_ms: float) -> float:
+        return _MS_PER_H / period_ms if active_ms > available_ms else 0.0
 
-def _deadline(latency_ms: Estimate, state: SleepState, available_ms: float) -> tuple[bool | None, tuple[str, ...]]:
-    """Whether wake-up and inference outlast the time available, and what is uncertain about it."""
-    busy = combine(lambda latency, wake_up: latency + wake_up, latency_ms, state.wake_up_ms)
-    if busy.value is None:
-        if latency_ms.value is not None and latency_ms.value > available_ms:
-            return True, ()
-        return None, (f"whether the deadline is met is not known: {busy.reason}",)
-    missed = busy.value > available_ms
-    if busy.low is not None and busy.high is not None and busy.low <= available_ms < busy.high:
+    if active.value is None:
+        if latency_ms.value is not None and latency_ms.value + margin_ms > available_ms:
+            return _Deadline(True, combine(lambda latency: missed_per_h(latency + margin_ms), latency_ms), skipped)
+        note = f"whether the deadline is met is not known: {active.reason}"
+        return _Deadline(None, Estimate.absent(active.reason or ""), skipped, (note,))
+    missed, misses = active.value > available_ms, combine(missed_per_h, active)
+    if active.low is not None and active.high is not None and active.low <= available_ms < active.high:
         verb = "missed" if missed else "met"
-        return missed, (
-            f"the deadline of {available_ms:.4g} ms is {verb} by {abs(available_ms - busy.value):.3g} ms, "
-            f"within the interval [{busy.low:.4g}, {busy.high:.4g}] ms of wake-up and latency",
+        note = (
+            f"the deadline of {available_ms:.4g} ms is {verb} by {abs(available_ms - active.value):.3g} ms, "
+            f"within the interval [{active.low:.4g}, {active.high:.4g}] ms of wake-up and latency"
         )
-    return missed, ()
+        return _Deadline(missed, misses, skipped, (note,))
+    return _Deadline(missed, misses, skipped)

@@ -11,6 +11,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from crest.errors import CrestError
+from crest.units import converted, same_quantity
 
 Record = TypeVar("Record", bound=BaseModel)
 
@@ -78,15 +79,20 @@ def _describe(item: Any, model: type[BaseModel]) -> str:
 def _first_hint(exc: ValidationError, model: type[BaseModel]) -> str | None:
     for item in exc.errors(include_url=False):
         if item["type"] == "extra_forbidden":
-            fields = _fields_at(item["loc"][:-1], model)
+            key, fields = str(item["loc"][-1]), _fields_at(item["loc"][:-1], model)
+            meant = same_quantity(key, fields)
+            instead = converted(key, item["input"], meant) if meant else None
+            if instead:
+                return f"the unit is part of the key: write {instead}"
             if fields:
                 return f"keys known there: {', '.join(sorted(fields))}"
     return None
 
 
 def _suggest(location: tuple[Any, ...], model: type[BaseModel]) -> str | None:
-    close = difflib.get_close_matches(str(location[-1]), _fields_at(location[:-1], model), n=1, cutoff=0.5)
-    return close[0] if close else None
+    key, fields = str(location[-1]), _fields_at(location[:-1], model)
+    close = difflib.get_close_matches(key, fields, n=1, cutoff=0.5)
+    return same_quantity(key, fields) or (close[0] if close else None)
 
 
 def _fields_at(location: tuple[Any, ...], model: type[BaseModel]) -> list[str]:

@@ -16,6 +16,7 @@ from crest.schedule import (
     Cadenced,
     Continuous,
     PowerStates,
+    Sampling,
     SleepState,
     battery_life_h,
     characterise,
@@ -147,7 +148,22 @@ boards = st.builds(
     st.floats(0.001, 5),
     st.floats(0, 20),
 )
-schedules = st.one_of(st.just(Continuous()), st.builds(Cadenced, period_ms=periods))
+samplings = st.none() | st.builds(
+    lambda power, share: (power, share), st.floats(0, 1e5), st.none() | st.floats(0.01, 1)
+)
+
+
+def cadence(period: float, margin_share: float = 0.0, sampling: tuple[float, float | None] | None = None) -> Cadenced:
+    sensors = None
+    if sampling is not None:
+        power, share = sampling
+        collect = None if share is None else share * period
+        sensors = Sampling(power_uw=power, collect_ms=collect, reason="made up")
+    return Cadenced(period_ms=period, wake_margin_ms=margin_share * period, sampling=sensors)
+
+
+cadences = st.builds(cadence, periods, st.floats(0, 0.9), samplings)
+schedules = st.one_of(st.just(Continuous()), cadences)
 
 
 def between(latency: float, board: PowerStates, schedule: Continuous | Cadenced, start: float, end: float) -> float:
@@ -175,23 +191,21 @@ def test_splitting_a_schedule_changes_nothing(
     assert parts == pytest.approx(whole, rel=1e-9, abs=1e-9 * between(latency, board, schedule, 0, cuts[-1]))
 
 
-@given(latencies, boards, periods, st.integers(1, 50))
-def test_energy_is_additive_over_windows(latency: float, board: PowerStates, period: float, windows: int) -> None:
-    wake = board.deep_sleep.wake_up_ms.value
-    assert wake is not None
-    assume(latency + wake <= period)
-    schedule = Cadenced(period_ms=period)
+@given(latencies, boards, cadences, st.integers(1, 50))
+def test_energy_is_additive_over_windows(latency: float, board: PowerStates, schedule: Cadenced, windows: int) -> None:
     cost = characterise(exact(latency), board, schedule)
+    assume(cost.deadline_missed is False)
     one = cost.energy_per_window_uj.value
     assert one is not None and cost.average_power_uw.value is not None
+    period = schedule.period_ms
     assert between(latency, board, schedule, 0, windows * period) == pytest.approx(windows * one, rel=1e-6)
     assert cost.average_power_uw.value * period * 1e-3 == pytest.approx(one)
 
 
-@given(latencies, latencies, boards, periods)
-def test_a_slower_program_never_costs_less(first: float, second: float, board: PowerStates, period: float) -> None:
+@given(latencies, latencies, boards, cadences)
+def test_a_slower_program_never_costs_less(first: float, second: float, board: PowerStates, cadence: Cadenced) -> None:
     fast, slow = sorted((first, second))
-    for schedule in (Continuous(), Cadenced(period_ms=period)):
+    for schedule in (Continuous(), cadence):
         less, more = (characterise(exact(latency), board, schedule) for latency in (fast, slow))
         for name in ("energy_per_inference_uj", "energy_per_window_uj", "duty_cycle"):
             assert getattr(less, name).value <= getattr(more, name).value * (1 + 1e-9)
@@ -203,7 +217,7 @@ def test_a_slower_program_never_costs_less(first: float, second: float, board: P
     st.tuples(st.floats(0, 1), st.floats(0, 1), st.floats(0, 1)),
     st.tuples(st.floats(0.001, 5), st.floats(0.001, 5), st.floats(0.001, 5)),
     st.tuples(st.floats(0, 9), st.floats(0, 9), st.floats(0, 9)),
-    periods,
+    cadences,
 )
 def test_the_interval_holds_whatever_is_inside_the_inputs(
     latency: tuple[float, ...],
@@ -211,7 +225,7 @@ def test_the_interval_holds_whatever_is_inside_the_inputs(
     rest: tuple[float, ...],
     wake: tuple[float, ...],
     energy: tuple[float, ...],
-    period: float,
+    schedule: Cadenced,
 ) -> None:
     """A value anywhere in the box of the inputs gives a result inside the interval of the characterisation."""
 
@@ -220,10 +234,9 @@ def test_the_interval_holds_whatever_is_inside_the_inputs(
         return spread(high, low, high), middle
 
     pairs = [inside(triple) for triple in (latency, run, rest, wake, energy)]
-    wide = characterise(pairs[0][0], states(*(pair[0] for pair in pairs[1:])), Cadenced(period_ms=period))
-    point = characterise(
-        exact(pairs[0][1]), states(*(exact(pair[1]) for pair in pairs[1:])), Cadenced(period_ms=period)
-    )
-    for name in ("energy_per_inference_uj", "energy_per_window_uj", "average_power_uw", "duty_cycle"):
+    wide = characterise(pairs[0][0], states(*(pair[0] for pair in pairs[1:])), schedule)
+    point = characterise(exact(pairs[0][1]), states(*(exact(pair[1]) for pair in pairs[1:])), schedule)
+    costs = ("energy_per_inference_uj", "energy_per_window_uj", "average_power_uw", "duty_cycle")
+    for name in (*costs, "deadline_misses_per_h", "skipped_share"):
         estimate, value = getattr(wide, name), getattr(point, name).value
         assert estimate.low * (1 - 1e-9) - 1e-12 <= value <= estimate.high * (1 + 1e-9) + 1e-12, name

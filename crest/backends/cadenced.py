@@ -75,6 +75,11 @@ def declared_wake_up_ms(program: Program, schedule: Cadenced) -> float | None:
 
 def _period_us(schedule: Cadenced, windows: int) -> int:
     period_us = round(schedule.period_ms * 1e3)
+    if schedule.wake_margin_ms or schedule.sampling:
+        raise StudyError(
+            "a board runs its windows without a wake margin, and without sensors",
+            hint="both are part of the analytic schedule alone: docs/schedules.md",
+        )
     if windows < 1:
         raise StudyError(f"{windows} windows: at least one has to run")
     if not 1 <= period_us <= _PERIOD_US_MAX or abs(period_us - schedule.period_ms * 1e3) > 1e-6:

@@ -20,18 +20,23 @@ from crest.cli.options import (
     PlacementOption,
     RuntimeChoice,
     RuntimeOption,
+    SamplingPowerOption,
+    SamplingTimeOption,
+    SelfDischargeOption,
     TargetOption,
     TreeOption,
+    WakeMarginOption,
     build_options,
     read_model,
+    sampling,
 )
 from crest.energy import load_energy_model, load_power
-from crest.errors import AssetError
+from crest.errors import AssetError, StudyError
 from crest.measurement import Measurement
 from crest.pricing import Conditions, Pricing, Reserve
 from crest.report import measurement_table
 from crest.report.format import format_estimate
-from crest.schedule import Cadenced, Continuous, Schedule, battery_life_h, characterise
+from crest.schedule import Continuous, Schedule, SleepName, battery_life_h, cadenced, characterise
 from crest.targets import load_target
 
 
@@ -47,6 +52,7 @@ class SleepOption(StrEnum):
 
     sleep = "sleep"
     deep = "deep"
+    deep_sleep = "deep_sleep"
 
 
 def register(app: typer.Typer) -> None:
@@ -62,6 +68,9 @@ def measure(
     ),
     period_ms: Annotated[float, typer.Option(min=0.001, max=1e9, help="Period of the cadenced schedule.")] = 200.0,
     sleep: Annotated[SleepOption, typer.Option(help="State between two inferences.")] = SleepOption.deep,
+    wake_margin_ms: WakeMarginOption = 0.0,
+    sampling_power_uw: SamplingPowerOption = 0.0,
+    sampling_ms: SamplingTimeOption = None,
     clock_mhz: ClockOption = None,
     toolchain: CompilerOption = "zig",
     cflags: FlagsOption = "",
@@ -71,6 +80,7 @@ def measure(
     tflm_tree: TreeOption = None,
     engine: Annotated[str, typer.Option(help="Emulator that runs the firmware: unicorn or renode.")] = "unicorn",
     battery_mah: Annotated[float, typer.Option(min=0.001, help="Battery for the battery life.")] = 220.0,
+    self_discharge_pct: SelfDischargeOption = 0.0,
     reserve_ram_bytes: Annotated[int, typer.Option(min=0, help="RAM kept for the application.")] = 0,
     reserve_flash_bytes: Annotated[int, typer.Option(min=0, help="Flash kept for the application.")] = 0,
     json_file: Annotated[Path | None, typer.Option("--json", help="Also write the measurement here.")] = None,
@@ -83,7 +93,10 @@ def measure(
     board = load_target(target).at(clock_mhz)
     when: Schedule = Continuous()
     if schedule is ScheduleOption.cadenced:
-        when = Cadenced(period_ms=period_ms, sleep="deep_sleep" if sleep is SleepOption.deep else "sleep")
+        state: SleepName = "sleep" if sleep is SleepOption.sleep else "deep_sleep"
+        when = cadenced(period_ms, state, wake_margin_ms, sampling(sampling_power_uw, sampling_ms))
+    elif wake_margin_ms or sampling_power_uw or sampling_ms is not None:
+        raise StudyError("inferences back to back have no wake margin and no sampling", hint="--schedule cadenced")
     reserve = Reserve(ram_bytes=reserve_ram_bytes, flash_bytes=reserve_flash_bytes)
     conditions = Conditions(board, when, reserve, max(board.clock_mhz))
     options = build_options(toolchain, cflags, lowering, placement, runtime, tflm_tree)
@@ -92,25 +105,23 @@ def measure(
     measurement = pricing.price(execution)
     if json_file is not None:
         write_output(json_file, measurement.model_dump_json(indent=2) + "\n")
-    results.print(
-        measurement_table(measurement, _extra_rows(measurement, pricing.conditions, execution.code_region, battery_mah))
+    volt = load_power(board, max(board.clock_mhz)).states.volt
+    life_h = battery_life_h(
+        measurement.average_power_uw, battery_mah, volt, self_discharge_pct_per_year=self_discharge_pct
     )
-
-
-def _extra_rows(
-    measurement: Measurement, conditions: Conditions, code_region: str, battery_mah: float
-) -> list[tuple[str, str]]:
-    """Battery life, and the energy inside the other measuring boundary where a model of it exists."""
-    board, clock_mhz = conditions.target, conditions.clock_mhz
-    volt = load_power(board, clock_mhz).states.volt
-    life_h = battery_life_h(measurement.average_power_uw, battery_mah, volt)
     rows = [(f"battery life, {battery_mah:g} mAh", format_estimate("battery_life_h", life_h))]
+    rows += _whole_board_rows(measurement, pricing.conditions, execution.code_region)
+    results.print(measurement_table(measurement, rows))
+
+
+def _whole_board_rows(measurement: Measurement, conditions: Conditions, code_region: str) -> list[tuple[str, str]]:
+    """The energy inside the other measuring boundary where a model of it exists."""
+    board, clock_mhz = conditions.target, conditions.clock_mhz
     try:
         states = load_energy_model(board, "whole_board").states(clock_mhz, code_region, board.supply.volt)
     except AssetError:
-        return rows
+        return []
     costs = characterise(measurement.latency_ms, states, conditions.schedule)
-    rows.append(
+    return [
         ("energy per inference, whole board", format_estimate("energy_per_inference_uj", costs.energy_per_inference_uj))
-    )
-    return rows
+    ]

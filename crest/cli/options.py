@@ -12,9 +12,11 @@ import typer
 from crest.compiler.graph import Graph
 from crest.compiler.importer import import_tflite
 from crest.compiler.toolchain import CompilerChoice
-from crest.errors import ModelError
+from crest.errors import ModelError, StudyError
 from crest.placement import AS_TARGET, AUTO, PARTS, Placement, uniform
 from crest.pricing import BuildOptions
+from crest.schedule import Sampling
+from crest.yaml_io import validate
 
 Model = Annotated[Path, typer.Argument(help="A .tflite file.", show_default=False)]
 TargetOption = Annotated[
@@ -57,6 +59,31 @@ PlacementOption = Annotated[
         show_default=False,
     ),
 ]
+
+
+WakeMarginOption = Annotated[
+    float, typer.Option("--wake-margin-ms", min=0, help="How long before each release the board is woken up.")
+]
+SamplingPowerOption = Annotated[
+    float, typer.Option("--sampling-power-uw", min=0, help="What sensors draw while they collect the next window.")
+]
+SamplingTimeOption = Annotated[
+    float | None,
+    typer.Option("--sampling-ms", help="How long they collect in a period; by default all of it.", show_default=False),
+]
+SelfDischargeOption = Annotated[
+    float, typer.Option("--self-discharge-pct", min=0, max=99.9, help="Of the battery's capacity, in a year.")
+]
+
+
+def sampling(power_uw: float, collect_ms: float | None) -> Sampling | None:
+    """What the options say of sensors; None where they draw nothing."""
+    if not power_uw:
+        if collect_ms is not None:
+            raise typer.BadParameter("only --sampling-power-uw needs it", param_hint="--sampling-ms")
+        return None
+    written = {"power_uw": power_uw, "collect_ms": collect_ms, "reason": "declared on the command line"}
+    return validate(written, Sampling, "--sampling-power-uw, --sampling-ms", StudyError)
 
 
 class RuntimeOption(StrEnum):

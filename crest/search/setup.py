@@ -15,7 +15,7 @@ from crest.models.axes import Axis, narrow_space
 from crest.models.family import Family, load_family
 from crest.models.proxies import ACTIVATION_BYTES
 from crest.pricing import BuildOptions, Conditions, Pricing, Reserve
-from crest.schedule import Cadenced, Continuous, Schedule
+from crest.schedule import Continuous, Schedule, cadenced
 from crest.search.loop import SearchPlan
 from crest.search.policy import check_power
 from crest.study import ScheduleChoice, Study
@@ -128,5 +128,9 @@ def resolve_schedule(choice: ScheduleChoice, workload_period_ms: float) -> Sched
     """The schedule of a study; a cadence without a period takes the workload's own."""
     if choice.cadenced is None:
         return Continuous()
-    period_ms = choice.cadenced.period_ms or workload_period_ms
-    return Cadenced(period_ms=period_ms, sleep="deep_sleep" if choice.cadenced.sleep == "deep" else "sleep")
+    return cadenced(
+        period_ms=choice.cadenced.period_ms or workload_period_ms,
+        sleep="sleep" if choice.cadenced.sleep == "sleep" else "deep_sleep",
+        wake_margin_ms=choice.cadenced.wake_margin_ms,
+        sampling=choice.cadenced.sampling,
+    )

@@ -13,6 +13,7 @@ from crest.emulators import engine_names
 from crest.frozen import Frozen
 from crest.measurement import Lowering
 from crest.placement import AS_TARGET, AUTO, PARTS, Placement
+from crest.schedule import Sampling
 from crest.study.constraint import Constraint, ConstraintText
 from crest.study.shorthand import NamesWithOptions, OneOrList, WordOrMapping
 
@@ -64,7 +65,18 @@ class Cadenced(Frozen):
     period_ms: float | None = Field(
         default=None, gt=0, allow_inf_nan=False, description="release period; by default the workload's own"
     )
-    sleep: Literal["deep", "sleep"] = Field(default="deep", description="sleep state between two releases")
+    sleep: Literal["deep", "deep_sleep", "sleep"] = Field(
+        default="deep", description="sleep state between two releases; deep is short for deep_sleep"
+    )
+    wake_margin_ms: float = Field(
+        default=0.0, ge=0, allow_inf_nan=False, description="how long before a release the board is woken up"
+    )
+    sampling: Sampling | None = Field(default=None, description="what sensors draw while they collect a window")
+
+    @field_validator("sleep")
+    @classmethod
+    def _one_name(cls, name: str) -> str:
+        return "deep" if name == "deep_sleep" else name
 
 
 class ScheduleChoice(Frozen):

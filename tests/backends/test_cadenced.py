@@ -14,7 +14,7 @@ from crest.compiler.build import build_program, lower_graph
 from crest.compiler.importer import import_tflite
 from crest.compiler.toolchain import target_toolchain
 from crest.errors import EmulationError, SleepStateError, StudyError
-from crest.schedule import Cadenced
+from crest.schedule import Cadenced, Sampling
 from crest.targets import load_target, target_names
 from crest.timing import load_cycle_model
 from tests.models_small import residual_model
@@ -110,6 +110,12 @@ def test_the_wake_up_is_that_of_the_energy_model_where_there_is_one():
 def test_a_period_that_no_board_can_keep_is_refused(period_ms):
     with pytest.raises(StudyError, match="cannot keep a period"):
         run("nano33ble", period_ms, "sleep")
+
+
+@pytest.mark.parametrize("extra", [{"wake_margin_ms": 1.0}, {"sampling": Sampling(power_uw=1.0, reason="made up")}])
+def test_what_no_firmware_keeps_is_refused(extra):
+    with pytest.raises(StudyError, match="without a wake margin, and without sensors"):
+        EmulatedBackend().run_cadenced(program("nano33ble"), Cadenced(period_ms=5.0, **extra), 1)
 
 
 def test_no_windows_are_refused():
