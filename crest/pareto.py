@@ -16,3 +16,11 @@ def dominates(left: Point, right: Point) -> bool:
 def non_dominated(points: Sequence[Point]) -> list[int]:
     """Indices, increasing, of the points that no other dominates; equal points stay together."""
     return [index for index, point in enumerate(points) if not any(dominates(other, point) for other in points)]
+
+
+def front(points: Sequence[Point], owners: Sequence[int]) -> list[int]:
+    """Indices, increasing, of the points that no other dominates; of equal points of one owner the first alone."""
+    first: dict[tuple[int, tuple[float, ...]], int] = {}
+    for index in non_dominated(points):
+        first.setdefault((owners[index], tuple(points[index])), index)
+    return list(first.values())

@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crest.pareto import dominates, non_dominated
+from crest.pareto import dominates, front, non_dominated
 
 # Few different values, so that ties and equal points are common.
 coordinates = st.integers(min_value=0, max_value=4)
@@ -35,3 +35,13 @@ def test_everything_off_the_front_is_dominated_from_the_front(points):
 def test_equal_points_stand_or_fall_together(points):
     front = {points[index] for index in non_dominated(points)}
     assert all((index in non_dominated(points)) == (point in front) for index, point in enumerate(points))
+
+
+@given(points_2d, st.randoms(use_true_random=False))
+def test_of_equal_points_a_front_holds_one_of_each_owner(points, random):
+    owners = [random.randrange(3) for _ in points]
+    chosen = front(points, owners)
+    assert chosen == sorted(chosen)
+    pairs = list(zip(owners, points, strict=True))
+    assert {pairs[index] for index in chosen} == {pairs[index] for index in non_dominated(points)}
+    assert all(pairs[index] not in pairs[:index] for index in chosen)

@@ -10,7 +10,9 @@ from crest.compiler.program import Program
 from crest.emulators.profile import ExecutionProfile
 from crest.emulators.timeline import State
 from crest.frozen import Frozen
-from crest.schedule import Cadenced, SleepName
+from crest.intervals import combine
+from crest.measurement import Estimate
+from crest.schedule import Cadenced, PowerStates, SleepName
 
 
 class RunRecord(Frozen):
@@ -68,6 +70,21 @@ class CadencedRecord(Frozen):
     def wake_ups(self) -> int:
         """How often the board woke up, to run a window or to set its timer again in a long wait."""
         return sum(segment.state == "wake_up" for segment in self.segments)
+
+    def energy_uj(self, states: PowerStates) -> Estimate:
+        """What the board drew: the powers of its states over the time that it spent in them, and its wake-ups.
+
+        Args:
+            states: power by state, of this board at this clock.
+        """
+        rest = states.between(Cadenced(period_ms=self.period_ms, sleep=self.sleep))
+        run_ms, rest_ms, wake_ups = self.time_ms("run"), self.time_ms(self.sleep), self.wake_ups
+        return combine(
+            lambda run_uw, rest_uw, wake_uj: 1e-3 * (run_uw * run_ms + rest_uw * rest_ms) + wake_uj * wake_ups,
+            states.run_power_uw,
+            rest.power_uw,
+            rest.wake_up_energy_uj,
+        )
 
     def time_ms(self, state: State) -> float:
         """Time spent in a state."""

@@ -100,7 +100,7 @@ class Session:
             BackendError: it cannot wait in that state, or a frame broke.
         """
         request = struct.pack("<III", windows, _STATES[sleep], period_us)
-        done, missed, crc, hz, counts = struct.unpack("<IIIIQ", self._request(FrameType.CADENCE, request))
+        done, crc, missed, hz, counts = struct.unpack("<IIIIQ", self._request(FrameType.CADENCE, request))
         if done != windows:
             raise BackendError(f"{windows} windows were asked for, {done} were run")
         return Cadence(missed, crc, hz, counts / hz)

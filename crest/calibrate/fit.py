@@ -3,7 +3,7 @@
 ::
 
     energy = run power (clock, fetch region) * run time + sum over counts of count * event energy
-           + rest power (state) * time asleep + wake-ups * wake-up energy (state)
+           + rest power (state, clock) * time asleep + wake-ups * wake-up energy (state, clock)
 
 Rows are weighed by their own energy, so that relative errors count. No coefficient is below zero. Event energies are
 drawn towards zero by a ridge in units of what each event can contribute, so that those which the rows do not tell apart
@@ -85,13 +85,14 @@ def terms_of(rows: Sequence[PowerRow], regions: Collection[str]) -> tuple[Term, 
     """The coefficients that rows can tell of."""
     events = [*_WORK, *(f"{kind}_{region}" for kind in ("load", "store") for region in sorted(regions))]
     runs = sorted({(row.run.clock_mhz, row.run.fetch_region) for row in rows})
-    sleeps = sorted({row.run.sleep for row in rows if row.run.sleep is not None and row.run.sleep_ms})
-    wakes = sorted({row.run.sleep for row in rows if row.run.sleep is not None and row.run.wake_ups})
+    asleep = [row.run for row in rows if row.run.sleep is not None]
+    rests = sorted({(run.clock_mhz, str(run.sleep)) for run in asleep if run.sleep_ms})
+    wakes = sorted({(run.clock_mhz, str(run.sleep)) for run in asleep if run.wake_ups})
     return (
         *(Term("run", region, clock_mhz) for clock_mhz, region in runs),
         *(Term("event", name) for name in events if max(_share(row, name) for row in rows) >= _LEAST_SHARE),
-        *(Term("rest", name) for name in sleeps),
-        *(Term("wake_up", name) for name in wakes),
+        *(Term("rest", name, clock_mhz) for clock_mhz, name in rests),
+        *(Term("wake_up", name, clock_mhz) for clock_mhz, name in wakes),
     )
 
 
@@ -151,6 +152,6 @@ def _unit_uj(row: PowerRow, term: Term) -> float:
         return run.run_ms * 1e-3 if (run.fetch_region, run.clock_mhz) == (term.name, term.clock_mhz) else 0.0
     if term.kind == "event":
         return run.counts.get(term.name, 0) * 1e-6
-    if run.sleep != term.name:
+    if (run.sleep, run.clock_mhz) != (term.name, term.clock_mhz):
         return 0.0
     return run.sleep_ms * 1e-3 if term.kind == "rest" else float(run.wake_ups)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, get_args
 
 import numpy as np
 import yaml
+from pydantic import ValidationError
 
 from crest.calibrate.fit import Fit, Term, fit_rows, left_out_ratios
 from crest.calibrate.rows import PowerRow
@@ -143,38 +144,49 @@ def _model(
     ratios: Mapping[str, float],
 ) -> EnergyModel:
     networks = len({row.run.name for row in rows if row.run.group == "network"})
+    median = _median_error(ratios)
     left_out = f"{len(ratios)} {'networks' if networks else 'rows'}, each under a fit of all others"
     error = relative_error({name: [ratio] for name, ratio in ratios.items()}, COVERAGE, f"Conformal, {left_out}")
     rests, not_modelled = _rests(fit, origin, replaced)
     runs = tuple(
-        RunState(clock_mhz=term.clock_mhz or 0.0, fetch_region=term.name, power_uw=_coefficient(fit, term, origin))
+        RunState(
+            clock_mhz=term.clock_mhz or 0.0,
+            fetch_region=term.name,
+            power_uw=_coefficient(fit, term, origin),
+            power_error=error,
+        )
         for term in fit.of("run")
     )
-    return EnergyModel(
-        target=target.name,
-        boundary=origin.boundary,
-        version=1 if replaced is None else replaced.version + 1,
-        covers=replaced.covers if replaced is not None else f"what {origin.identity} fed",
-        conditions=Conditions(
-            volt=(origin.supply_volt, origin.supply_volt),
-            regulator=target.supply.regulator,
-            temperature_c=origin.temperature_c,
-            reason=None if origin.temperature_c is not None else "the temperature was not recorded",
-        ),
-        data=f"{len(rows)} programs, {networks} different networks among them; {origin.identity}",
-        residual=f"median |predicted / measured - 1| {_median_error(ratios):.2%} over {left_out}; ridge {fit.ridge:g}",
-        run=runs,
-        event_energy_pj={
-            term.name: _coefficient(fit, term, origin) for term, (value, _) in fit.of("event").items() if value > 0
-        },
-        set_up="calibrated",
-        power_error=error,
-        candidate_error=error,
-        domain={term.name: _domain(rows, term.name) for term in fit.of("event")},
-        sleep=rests.get("sleep"),
-        deep_sleep=rests.get("deep_sleep"),
-        not_modelled=not_modelled,
-    )
+    try:
+        return EnergyModel(
+            target=target.name,
+            boundary=origin.boundary,
+            version=1 if replaced is None else replaced.version + 1,
+            covers=replaced.covers if replaced is not None else f"what {origin.identity} fed",
+            conditions=Conditions(
+                volt=(origin.supply_volt, origin.supply_volt),
+                regulator=target.supply.regulator,
+                temperature_c=origin.temperature_c,
+                reason=None if origin.temperature_c is not None else "the temperature was not recorded",
+            ),
+            data=f"{len(rows)} programs, {networks} different networks among them; {origin.identity}",
+            residual=f"median |predicted / measured - 1| {median:.2%} over {left_out}; ridge {fit.ridge:g}",
+            run=runs,
+            event_energy_pj={
+                term.name: _coefficient(fit, term, origin) for term, (value, _) in fit.of("event").items() if value > 0
+            },
+            set_up="calibrated",
+            candidate_error=error,
+            domain={term.name: _domain(rows, term.name) for term in fit.of("event")},
+            sleep=rests.get("sleep", ()),
+            deep_sleep=rests.get("deep_sleep", ()),
+            not_modelled=not_modelled,
+        )
+    except ValidationError as exc:
+        raise CalibrationError(
+            f"the fitted coefficients make no energy model: {exc.errors()[0]['msg']}",
+            hint="are energies of one repetition in uJ, and times in ms?",
+        ) from exc
 
 
 def _coefficient(fit: Fit, term: Term, origin: Origin) -> Coefficient:
@@ -204,25 +216,34 @@ def _domain(rows: Sequence[PowerRow], count: str) -> Share:
 
 def _rests(
     fit: Fit, origin: Origin, replaced: EnergyModel | None
-) -> tuple[dict[SleepName, RestState], dict[SleepName, str]]:
-    """Rest states that were measured, and why the others are not there."""
-    rests: dict[SleepName, RestState] = {}
+) -> tuple[dict[SleepName, tuple[RestState, ...]], dict[SleepName, str]]:
+    """Rest states that were measured, by clock, and why others are not there."""
+    rests: dict[SleepName, tuple[RestState, ...]] = {}
     missing: dict[SleepName, str] = {}
-    names: tuple[SleepName, SleepName] = ("sleep", "deep_sleep")
-    for name in names:
-        power, wake = Term("rest", name), Term("wake_up", name)
-        before = None if replaced is None else replaced.sleep if name == "sleep" else replaced.deep_sleep
-        if power not in fit.terms or wake not in fit.terms:
-            missing[name] = "not measured: no probe slept in this state"
-        elif before is None:
+    for name in get_args(SleepName):
+        measured = [term for term in fit.of("rest") if term.name == name and term._replace(kind="wake_up") in fit.terms]
+        found = [_rest(fit, term, origin, replaced) for term in measured]
+        known = tuple(rest for rest in found if rest is not None)
+        if known and {rest.clock_mhz for rest in known} == {term.clock_mhz for term in fit.of("run")}:
+            rests[name] = known
+        elif len(known) < len(found):
             missing[name] = _NO_WAKE_UP_LATENCY
         else:
-            drawn = _coefficient(fit, power, origin)
-            rests[name] = RestState(
-                current_ua=drawn.model_copy(
-                    update={end: getattr(drawn, end) / origin.supply_volt for end in ("value", "low", "high")}
-                ),
-                wake_up_latency_us=before.wake_up_latency_us,
-                wake_up_energy_uj=_coefficient(fit, wake, origin),
-            )
+            missing[name] = "not measured: no probe slept in this state" + (" at every clock" if known else "")
     return rests, missing
+
+
+def _rest(fit: Fit, term: Term, origin: Origin, replaced: EnergyModel | None) -> RestState | None:
+    """One rest state at one clock; None where its wake-up latency is not known."""
+    given = () if replaced is None else replaced.sleep if term.name == "sleep" else replaced.deep_sleep
+    before = next((rest for rest in given if rest.clock_mhz in (None, term.clock_mhz)), None)
+    if before is None:
+        return None
+    power, volt = _coefficient(fit, term, origin), origin.supply_volt
+    ends = {end: _rounded(getattr(power, end) / volt) for end in ("value", "low", "high")}
+    return RestState(
+        clock_mhz=term.clock_mhz,
+        current_ua=power.model_copy(update=ends),
+        wake_up_latency_us=before.wake_up_latency_us,
+        wake_up_energy_uj=_coefficient(fit, term._replace(kind="wake_up"), origin),
+    )

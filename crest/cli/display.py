@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from crest.cli.console import errors
-from crest.ledger import RejectedRecord, TrialRecord
+from crest.ledger import PointKey, RejectedRecord, TrialRecord
 from crest.report.format import format_value, title_of
 from crest.search.events import (
     EpochEnded,
@@ -37,8 +37,8 @@ class SearchDisplay:
             console=errors,
         )  # fmt: skip
         self._task = self._progress.add_task("trained", total=trials)
-        self._trials: dict[int, TrialRecord] = {}
-        self._front: tuple[int, ...] = ()
+        self._points: dict[PointKey, TrialRecord] = {}
+        self._front: tuple[PointKey, ...] = ()
         self._doing: dict[int, str] = {}
         self._refused = 0
         self._live = (
@@ -79,13 +79,14 @@ class SearchDisplay:
                 return self._note_trial(record)
             case FrontChanged(front=front):
                 self._front = front
-                return f"front: trials {', '.join(map(str, front))}"
+                return f"front: trials {', '.join(f'{point.number} at {point.clock_mhz:g} MHz' for point in front)}"
             case MemberStarted(number=number):
                 self._doing[number] = "rebuilding with its trained weights, verifying on the backend"
             case MemberFinished(record=record):
                 self._doing.pop(record.number, None)
-                verdict = f"rejected: {record.reason}" if isinstance(record, RejectedRecord) else "verified"
-                return f"front member {record.number} {verdict}"
+                if isinstance(record, RejectedRecord):
+                    return f"front member {record.number} rejected: {record.reason}"
+                return f"front member {record.number} verified at {record.measurement.clock_mhz:g} MHz"
             case RunFinished(record=finished):
                 return f"finished after {finished.trials} trials: {finished.reason}"
         return None
@@ -97,22 +98,24 @@ class SearchDisplay:
 
     def _note_trial(self, record: TrialRecord) -> str:
         self._doing.pop(record.number, None)
-        self._trials[record.number] = record
+        self._points |= {point.key: point for point in record.points}
         if record.state == "complete":
             self._progress.advance(self._task)
             scores = ", ".join(f"{title_of(n)} {format_value(n, v)}" for n, v in record.objectives.items())
-            return f"trial {record.number}: {scores}"
+            return f"trial {record.number} at {record.key.clock_mhz:g} MHz: {scores}"
         self._refused += 1
         return f"trial {record.number}: {record.state}: {record.reason}"
 
     def _view(self) -> Group:
         table = Table(title="front so far")
-        members = [self._trials[number] for number in self._front if number in self._trials]
+        members = [self._points[point] for point in self._front if point in self._points]
         table.add_column("trial", justify="right")
+        table.add_column("clock", justify="right")
         for name in members[0].objectives if members else ():
             table.add_column(title_of(name), justify="right")
         for member in members:
-            table.add_row(str(member.number), *(format_value(n, v) for n, v in member.objectives.items()))
+            clock = f"{member.key.clock_mhz:g} MHz"
+            table.add_row(str(member.number), clock, *(format_value(n, v) for n, v in member.objectives.items()))
         doing = [Text(f"trial {number}: {what}", style="dim") for number, what in sorted(self._doing.items())]
         refused = Text(f"{self._refused} candidates refused before training or failed", style="dim")
         return Group(table, *doing, refused, self._progress)

@@ -28,23 +28,31 @@ def register(app: typer.Typer) -> None:
 def show(
     run: RunFolder,
     trial: Annotated[int | None, typer.Option(help="Show what one trial costs instead of the front.")] = None,
+    clock_mhz: Annotated[
+        float | None, typer.Option("--clock-mhz", help="At which clock; by default the one that the policy prefers.")
+    ] = None,
 ) -> None:
     """Print the front of a run, finished or not, or the price of one trial.
 
     Example:  crest show runs/quickstart --trial 3
     """
     _, records = read_run(run)
+    if trial is None and clock_mhz is not None:
+        raise typer.BadParameter("only --trial needs it", param_hint="--clock-mhz")
     if trial is None:
         results.print(front_table(records))
         return
-    members = [r.measurement for r in records if isinstance(r, MemberRecord) and r.number == trial]
-    prices = [r.price for r in records if isinstance(r, TrialRecord) and r.number == trial]
-    if not prices:
+    points = [point for r in records if isinstance(r, TrialRecord) and r.number == trial for point in r.points]
+    if not points:
         raise StudyError(f"{run}: has no trial {trial}")
-    measurement = (members or prices)[0]
-    if measurement is None:
+    prices = {point.key.clock_mhz: point.price for point in points if point.price is not None}
+    prices |= {r.key.clock_mhz: r.measurement for r in records if isinstance(r, MemberRecord) and r.number == trial}
+    if not prices:
         raise StudyError(f"{run}: trial {trial} has no price", hint="`crest report` lists why")
-    results.print(measurement_table(measurement))
+    if clock_mhz is not None and clock_mhz not in prices:
+        known = ", ".join(f"{clock:g}" for clock in prices)
+        raise StudyError(f"{run}: trial {trial} has no price at {clock_mhz:g} MHz", hint=f"it has one at {known} MHz")
+    results.print(measurement_table(prices[clock_mhz] if clock_mhz is not None else next(iter(prices.values()))))
 
 
 def report(run: RunFolder) -> None:
@@ -73,7 +81,7 @@ def reprice_run(
 def _write(run: Path) -> None:
     header, records = read_run(run)
     study = parse_study(header.study, source=str(run), folder=Path(header.study_folder))
-    target = load_target(study.target).at(study.clock_mhz)
+    target = load_target(study.target).at(study.clocks_mhz[0])
     power = load_power(target, max(target.clock_mhz))
     files = write_report(run, records, supply_volt=power.states.volt)
     results.print(front_table(records))

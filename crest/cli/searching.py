@@ -67,7 +67,7 @@ def _run(study: Study, folder: Path) -> None:
         errors.print(f"interrupted; nothing recorded is lost: crest resume {folder}", markup=False)
         raise typer.Exit(130) from None
     _, records = read_run(folder)
-    files = write_report(folder, records, supply_volt=setup.power.states.volt)
+    files = write_report(folder, records, supply_volt=setup.powers[0].states.volt)
     results.print(front_table(records))
     where = f"run folder: {folder}; open {files['report.html']}"
     results.print(where, highlight=False, markup=False, soft_wrap=True)

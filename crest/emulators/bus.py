@@ -8,10 +8,12 @@ from typing import Final
 
 from crest.emulators.counter import WakeTimer
 from crest.emulators.devices import AccessFaultError, Device, Host, Uart, plain_registers
+from crest.emulators.nordic_timers import NordicRtc, NordicTimer
 from crest.emulators.pl011 import pl011
 from crest.emulators.ppb import PPB_BASE, PPB_SIZE_BYTES, PrivatePeripherals
+from crest.emulators.rp2040_timer import Rp2040Timer
+from crest.emulators.stm32_timers import Stm32LowPowerTimer, Stm32Timer
 from crest.emulators.stm32_usart import STM32_USARTS
-from crest.emulators.timers import TIMERS
 from crest.emulators.uarte import nordic_uarte
 from crest.errors import AssetError
 from crest.targets import Peripheral, Target
@@ -23,7 +25,7 @@ MODELS: Final[dict[str, Callable[[str, Peripheral, Host], Device]]] = {
     "nrf-uarte": nordic_uarte,
     "registers": plain_registers,
     **STM32_USARTS,
-    **TIMERS,
+    **{timer.model: timer for timer in (NordicTimer, NordicRtc, Stm32Timer, Stm32LowPowerTimer, Rp2040Timer)},
 }
 
 

@@ -33,20 +33,20 @@ class Counter:
         host: the machine whose virtual clock is time.
         hz: of the clock that is counted.
         mask: the highest count; zero follows.
+        runs: since power-up, and not from ``start`` on.
     """
 
-    def __init__(self, host: Host, hz: Fraction, mask: int) -> None:
+    def __init__(self, host: Host, hz: Fraction, mask: int, runs: bool = False) -> None:
         self._host = host
         self.mask = mask
         self._standing = 0  # total while it stands
-        self._started: int | None = None  # number of the edge at which the total was zero
-        self._per_cycle = Fraction(0)
-        self.set_hz(hz)
+        self._started = 0 if runs else None  # number of the edge at which the total was zero
+        self._per_cycle = self._counts_per_cycle(hz)
 
     def set_hz(self, hz: Fraction) -> None:
         """Take another clock; the count stays."""
         total, running = self.total(), self._started is not None
-        self._per_cycle = hz / Fraction(self._host.clock_hz())
+        self._per_cycle = self._counts_per_cycle(hz)
         self._standing = total
         self._started = self._edges() - total if running else None
 
@@ -81,6 +81,9 @@ class Counter:
             return None
         edge = self._started + total
         return -(-edge * self._per_cycle.denominator // self._per_cycle.numerator)
+
+    def _counts_per_cycle(self, hz: Fraction) -> Fraction:
+        return hz / Fraction(self._host.clock_hz())
 
     def _edges(self) -> int:
         return self._host.ticks() * self._per_cycle.numerator // self._per_cycle.denominator

@@ -126,8 +126,11 @@ class Conditions(Frozen):
 class RunState(Frozen):
     """Running at one clock, fetching from one memory region: a current, or a power where only that is known.
 
-    ``core_voltage`` and ``cache`` name what else the figure was taken with: the range of the core's supply that the
-    clock asks for, and what stands between core and memories.
+    Attributes:
+        core_voltage: the range of the core's supply that the clock asks for, with which the figure was taken.
+        cache: what stands between core and memories, with which it was taken.
+        power_error: true / predicted power of a program that was not fitted; where given, it is the interval of the
+            power, and those of the coefficients tell how far the fit itself moves.
     """
 
     clock_mhz: float = Field(gt=0)
@@ -137,6 +140,7 @@ class RunState(Frozen):
     current_ua: Coefficient | None = None
     power_uw: Coefficient | None = None
     activity_factor: Coefficient | None = None
+    power_error: RelativeError | None = None
 
     @model_validator(mode="after")
     def _one_quantity(self) -> RunState:
@@ -184,8 +188,6 @@ class EnergyModel(Frozen):
         event_energy_pj: energy of each occurrence of a count of the execution profile, beyond the run state's power.
         set_up: whether the set-up of the board (software beside the model, peripherals, the very board) is one that was
             measured (``calibrated``), or ``unknown``.
-        power_error: true / predicted power of a program that was not fitted, on such a set-up; where given, it is the
-            interval of the run power, and those of its coefficients tell how far the fit itself moves.
         candidate_error: true / predicted power of a program when others on its set-up are known; None where nothing
             tells it.
         sleep, deep_sleep: one state for every clock of ``run``, or one for each.
@@ -205,7 +207,6 @@ class EnergyModel(Frozen):
     operator_factors: dict[str, Coefficient] = Field(default_factory=dict)
     event_energy_pj: dict[str, Coefficient] = Field(default_factory=dict)
     set_up: Literal["unknown", "calibrated"] = "unknown"
-    power_error: RelativeError | None = None
     candidate_error: RelativeError | None = None
     domain: dict[str, Share] = Field(default_factory=dict)
     sleep: tuple[RestState, ...] = ()
@@ -295,12 +296,13 @@ class EnergyModel(Frozen):
                 f"energy model {self.target}/{self.boundary}: it holds for {self.conditions.label}, not for {volt} V",
                 hint="a model is never used outside of its conditions",
             )
-        power = self._run_power_uw(self.run_state(clock_mhz, fetch_region), volt, work)
+        state = self.run_state(clock_mhz, fetch_region)
+        power = self._run_power_uw(state, volt, work)
         ranking = Estimate.absent(f"the energy model of {self.target} does not tell what differs between programs")
         if self.candidate_error is not None:
             ranking = _within(power.exact, self.candidate_error)
-        if self.power_error is not None:
-            power = _within(power.exact, self.power_error)
+        if state.power_error is not None:
+            power = _within(power.exact, state.power_error)
         return PowerStates(
             run_power_uw=power,
             ranking_run_power_uw=ranking,
@@ -312,11 +314,12 @@ class EnergyModel(Frozen):
     def notes(self, clock_mhz: float, fetch_region: str, work: Work) -> tuple[str, ...]:
         """What a reader of the energy of a program should know: what it rests on, and where the model does not hold."""
         found = []
-        kinds = {coefficient.kind for coefficient in self.run_state(clock_mhz, fetch_region).coefficients}
+        state = self.run_state(clock_mhz, fetch_region)
+        kinds = {coefficient.kind for coefficient in state.coefficients}
         if not kinds & {"fit", "published"}:
             anchor = "the datasheet's current" if "datasheet" in kinds else "a declared current"
             found.append(f"energy rests on {anchor}: nobody has measured networks on this chip for this model")
-        if self.power_error is not None:
+        if state.power_error is not None:
             found.append(f"the interval of the energy is for a set-up that is {_SET_UPS[self.set_up]}")
         instructions = max(1, work.counts.get("instructions", 0))
         shares = {name: work.counts.get(name, 0) / instructions for name in self.domain}

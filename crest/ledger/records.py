@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, NamedTuple
 
 from pydantic import Field
 
@@ -41,36 +41,63 @@ class TrainingSummary(Frozen):
     validation_loss: tuple[float, ...]
 
 
-class TrialRecord(Frozen):
+class PointKey(NamedTuple):
+    """A point of a run: a trial at one clock; None where it has no price."""
+
+    number: int
+    clock_mhz: float | None
+
+
+class Outcome(Frozen):
+    """What became of a candidate at one clock.
+
+    ``violations`` holds one entry per constraint that could be judged, relative to its limit; positive is violated.
+    """
+
+    state: TrialState
+    reason: str | None = None
+    price: Measurement | None = None
+    profile_key: str | None = None
+    objectives: dict[str, float] = Field(default_factory=dict)
+    violations: dict[str, float] = Field(default_factory=dict)
+
+
+class TrialRecord(Outcome):
     """One candidate: asked, priced, perhaps trained, scored. Written once, when it is finished.
 
-    ``metrics`` are those of the trained model; what it costs is in ``price`` and ``proxies``. ``violations`` holds
-    one entry per constraint that could be judged, relative to its limit; positive is violated.
+    ``metrics`` are those of the trained model; what it costs is in ``price`` and ``proxies``. In a study of several
+    clocks the outcome is that at the clock which the policy prefers, and ``alternatives`` holds those at the others.
     """
 
     kind: Literal["trial"] = "trial"
     number: int
-    state: TrialState
-    reason: str | None = None
     candidate: dict[str, Any]
     quantization: str
     target: str
-    price: Measurement | None = None
-    profile_key: str | None = None
     proxies: dict[str, float] = Field(default_factory=dict)
     metrics: dict[str, float] = Field(default_factory=dict)
-    objectives: dict[str, float] = Field(default_factory=dict)
-    violations: dict[str, float] = Field(default_factory=dict)
     training: TrainingSummary | None = None
     model: str | None = None
+    alternatives: tuple[Outcome, ...] = Field(default=(), exclude_if=lambda outcomes: not outcomes)
     price_seconds: float = 0.0
     train_seconds: float = 0.0
     recorded_at: str
     host: str
 
+    @property
+    def key(self) -> PointKey:
+        """Trial and clock of the outcome."""
+        return PointKey(self.number, self.price.clock_mhz if self.price else None)
+
+    @property
+    def points(self) -> tuple[TrialRecord, ...]:
+        """The trial at each clock, the preferred first: records without alternatives, as a study of that clock has."""
+        alone = self.model_copy(update={"alternatives": ()})
+        return (alone, *(alone.model_copy(update=dict(outcome)) for outcome in self.alternatives))
+
 
 class MemberRecord(Frozen):
-    """A member of the front, rebuilt with its trained weights and verified on the backend.
+    """A network of the front at one clock, rebuilt with its trained weights and verified on the backend.
 
     ``files`` are paths relative to the run folder: ``tflite``, ``c_project``, ``elf``.
     ``price_difference_pct`` is final against search-time cycles. Objectives and violations are those of the final
@@ -90,9 +117,17 @@ class MemberRecord(Frozen):
     recorded_at: str
     host: str
 
+    @property
+    def key(self) -> PointKey:
+        """Trial and clock of the measurement."""
+        return PointKey(self.number, self.measurement.clock_mhz)
+
 
 class RejectedRecord(Frozen):
-    """A trial that was on the front of the search, and could not be rebuilt or verified with its trained weights."""
+    """A trial that was on the front of the search, and could not be rebuilt or verified with its trained weights.
+
+    What fails at one clock is trusted at none.
+    """
 
     kind: Literal["rejected"] = "rejected"
     number: int
@@ -102,14 +137,24 @@ class RejectedRecord(Frozen):
 
 
 class FinishedRecord(Frozen):
-    """Last record of a run that reached its end: the front by trial number, and why it ended where it did."""
+    """Last record of a run that reached its end: the front by trial number, and why it ended where it did.
+
+    In a study of several clocks ``clocks_mhz`` holds that of each member, and a trial may be a member more than once.
+    """
 
     kind: Literal["finished"] = "finished"
     trials: int
     front: tuple[int, ...]
+    clocks_mhz: tuple[float, ...] = Field(default=(), exclude_if=lambda clocks_mhz: not clocks_mhz)
     reason: str
     recorded_at: str
     host: str
+
+    def holds(self, point: PointKey) -> bool:
+        """Whether a point is on the front."""
+        if not self.clocks_mhz:
+            return point.number in self.front
+        return point in map(PointKey, self.front, self.clocks_mhz)
 
 
 Record = HeaderRecord | TrialRecord | MemberRecord | RejectedRecord | FinishedRecord

@@ -34,7 +34,7 @@ def front_csv(view: RunView) -> str:
 
 
 def front_json(view: RunView) -> str:
-    """The front as JSON: the trial and, once rebuilt, the member record of each."""
+    """The front as JSON: of each member the trial at its clock and, once rebuilt, the member record."""
     document = {
         "schema_version": FRONT_SCHEMA,
         "run": view.header.run if view.header else None,
@@ -43,6 +43,7 @@ def front_json(view: RunView) -> str:
         "front": [
             {
                 "number": entry.number,
+                "clock_mhz": entry.trial.key.clock_mhz,
                 "trial": entry.trial.model_dump(mode="json"),
                 "member": entry.member.model_dump(mode="json") if entry.member else None,
             }

@@ -73,6 +73,7 @@ def _data_uri(png: bytes) -> str:
 def _front_row(entry: Entry, columns: Iterable[str]) -> dict[str, Any]:
     return {
         "number": entry.number,
+        "clock": entry.clock_text,
         "candidate": candidate_text(entry),
         "cells": [metric_cell(entry, name) for name in columns],
         "price": "final" if entry.member else "search",
@@ -92,7 +93,7 @@ def _member(entry: Entry, battery_mah: float | None, supply_volt: float | None) 
             (f"{title_of(name)}, test", format_value(name, value)) for name, value in entry.member.test_metrics.items()
         ]
         facts += [(f"file: {name}", path) for name, path in entry.member.files.items()]
-    member: dict[str, Any] = {"number": entry.number, "facts": facts, "errors": errors}
+    member: dict[str, Any] = {"number": entry.number, "clock": entry.clock_text, "facts": facts, "errors": errors}
     if measurement is None:
         return member | {"costs": [], "memory": [], "layers": []}
     costs = [row._replace(name=title_of(row.name)) for row in cost_rows(measurement)]
@@ -127,6 +128,7 @@ def _price_row(entry: Entry) -> dict[str, Any]:
     final = entry.member.measurement.cycles.value if entry.member else None
     return {
         "number": entry.number,
+        "clock": entry.clock_text,
         "search": format_value("cycles", search),
         "final": format_value("cycles", final),
         "difference": f"{entry.member.price_difference_pct:+.2f} %" if entry.member else "not rebuilt yet",
@@ -137,6 +139,7 @@ def _price_row(entry: Entry) -> dict[str, Any]:
 def _refused_row(entry: Entry) -> dict[str, Any]:
     return {
         "number": entry.number,
+        "clock": entry.clock_text,
         "candidate": candidate_text(entry),
         "state": entry.status,
         "reason": entry.reason or ("with its trained weights" if entry.member else ABSENT),

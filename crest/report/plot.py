@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from itertools import cycle
 from typing import Any, Final, NamedTuple
 
 from crest.models.extras import require_search_extra
@@ -10,6 +11,7 @@ from crest.report.format import Scale, scale_for, title_of
 from crest.report.view import Entry, RunView, Status
 
 _MAX_PANELS: Final = 3
+_MARKERS: Final = "osD^vP*X"
 
 
 class Palette(NamedTuple):
@@ -38,8 +40,8 @@ def front_figure(view: RunView, palette: Palette = LIGHT) -> Any:
     """Draw the front of a run as a matplotlib figure without any global state.
 
     Members of the front carry the intervals of their costs, a staircase borders what they dominate; dominated trials
-    are grey; infeasible ones, which have no error, are grey ticks on the axis at the cost that is known. With one
-    objective it is drawn over the number of the trial.
+    are grey; infeasible ones, which have no error, are grey ticks on the axis at the cost that is known. Each clock of
+    the front has a marker of its own. With one objective it is drawn over the number of the trial.
 
     Raises:
         MissingExtraError: matplotlib is not installed.
@@ -59,14 +61,14 @@ def front_figure(view: RunView, palette: Palette = LIGHT) -> Any:
 def _draw_panel(axis: Any, view: RunView, cost: str, palette: Palette) -> None:
     error = view.objectives[0] if view.objectives else ""
     x_scale, y_scale = _scale(view, cost), _scale(view, error)
-    styles: tuple[tuple[Status, dict[str, Any]], ...] = (
-        ("dominated", {"color": palette.dominated, "marker": "o", "markersize": 4, "zorder": 2}),
-        ("front", {"color": palette.front, "marker": "o", "markersize": 6, "zorder": 4}),
-    )
-    for status, style in styles:
-        points = _points(view, status, cost, error)
+    dominated = {"color": palette.dominated, "marker": "o", "markersize": 4, "zorder": 2}
+    groups = [("dominated", _points(view, "dominated", cost, error), dominated)]
+    front = {"color": palette.front, "markersize": 6, "zorder": 4}
+    for (clock, points), marker in zip(_by_clock(_points(view, "front", cost, error)), cycle(_MARKERS), strict=False):
+        groups.append((f"front{clock}", points, {"marker": marker, **front}))
+    for name, points, style in groups:
         if points:
-            labelled = {"label": f"{status} ({len(points)})", **style}
+            labelled = {"label": f"{name} ({len(points)})", **style}
             _draw_points(axis, points, (cost, error), (x_scale, y_scale), labelled)
     _draw_staircase(axis, [_xy(entry, cost, error) for entry in view.front], (x_scale, y_scale), palette)
     _draw_infeasible(axis, view, (cost, error), x_scale, palette)
@@ -169,6 +171,14 @@ def _dress(axis: Any, palette: Palette) -> None:
 def _points(view: RunView, status: Status, cost: str, error: str) -> list[Entry]:
     entries = view.front if status == "front" else [entry for entry in view.entries if entry.status == status]
     return [entry for entry in entries if None not in (_coordinate(entry, cost), _coordinate(entry, error))]
+
+
+def _by_clock(points: list[Entry]) -> list[tuple[str, list[Entry]]]:
+    """Points by clock, each with what a legend says of it; nothing where all have the same."""
+    clocks = sorted({entry.trial.key.clock_mhz or 0.0 for entry in points})
+    if len(clocks) < 2:
+        return [("", points)]
+    return [(f" at {clock:g} MHz", [e for e in points if e.trial.key.clock_mhz == clock]) for clock in clocks]
 
 
 def _coordinate(entry: Entry, name: str) -> float | None:

@@ -66,7 +66,7 @@ def counts_text(view: RunView) -> str:
     """How many trials ended how, for example ``7 trials: 3 on the front, 2 dominated, 2 infeasible``."""
     words = {"front": "on the front"}
     parts = [f"{view.counts[status]} {words.get(status, status)}" for status in get_args(Status) if view.counts[status]]
-    total = len(view.entries)
+    total = view.counts.total()
     return f"{total} trial{'' if total == 1 else 's'}" + (f": {', '.join(parts)}" if parts else "")
 
 

@@ -35,6 +35,7 @@ def front_table(records: Sequence[Record]) -> RenderableType:
         caption=Text(counts_text(view)),
     )
     table.add_column("trial", justify="right")
+    table.add_column("clock", justify="right")
     columns = front_columns(view)
     for name in columns:
         table.add_column(Text(title_of(name)), justify="right")
@@ -42,10 +43,12 @@ def front_table(records: Sequence[Record]) -> RenderableType:
     for entry in view.front:
         table.add_row(
             str(entry.number),
+            entry.clock_text,
             *(Text(metric_cell(entry, name)) for name in columns),
             "final" if entry.member else "search",
         )
-    return Group(table, *(Text(f"trial {entry.number}: {candidate_text(entry)}") for entry in view.front))
+    candidates = {entry.number: candidate_text(entry) for entry in view.front}
+    return Group(table, *(Text(f"trial {number}: {text}") for number, text in candidates.items()))
 
 
 def measurement_table(measurement: Measurement, extra: Sequence[tuple[str, str]] = ()) -> RenderableType:

@@ -61,7 +61,7 @@ def summarise(target: Target) -> TargetSummary:
         **{field: getattr(target, field) for field in same},
         ships=target.folder is None,
         cycle_model=_cycle_model(target, load_core_timing(target.core)),
-        energy_model=_energy_model(load_energy_models(target)),
+        energy_model=_energy_model(load_energy_models(target), target),
         sources=target.sources.facts,
     )
 
@@ -127,10 +127,12 @@ def _factor(stalls: StallFactor) -> str:
     return f"x{stalls.value:g} [{stalls.low:g}, {stalls.high:g}]"
 
 
-def _energy_model(models: Sequence[EnergyModel]) -> ModelSummary:
-    """The MCU rail decides the quality: prices are made with it."""
-    rails = [model for model in models if model.boundary == "mcu_rail"]
-    kinds = {coefficient.kind for model in rails for coefficient in model.run_coefficients()}
+def _energy_model(models: Sequence[EnergyModel], target: Target) -> ModelSummary:
+    """The MCU's rail under the target's supply, at its fastest clock, decides: prices are made with it by default."""
+    supply = target.supply
+    rails = [m for m in models if m.boundary == "mcu_rail" and m.conditions.hold_at(supply.volt, supply.regulator)]
+    states = [model.run_state(max(target.clock_mhz), target.code_region) for model in rails]
+    kinds = {coefficient.kind for state in states for coefficient in state.coefficients}
     fitted = bool(kinds) and kinds <= {"fit", "published"}
     quality: Quality = "none" if not rails else "fitted" if fitted else "declared"
     statements = [

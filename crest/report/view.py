@@ -1,22 +1,31 @@
-"""The records of a run, finished or running, put side by side: one entry a trial, and which of them form the front."""
+"""The records of a run, finished or running, put side by side: one entry a point, and which of them form the front."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
-from crest.ledger.records import FinishedRecord, HeaderRecord, MemberRecord, Record, RejectedRecord, TrialRecord
+from crest import pareto
+from crest.ledger.records import (
+    FinishedRecord,
+    HeaderRecord,
+    MemberRecord,
+    PointKey,
+    Record,
+    RejectedRecord,
+    TrialRecord,
+)
 from crest.measurement import Estimate, Measurement
-from crest.pareto import non_dominated
+from crest.report.format import ABSENT
 
 Status = Literal["front", "dominated", "infeasible", "rejected", "failed"]
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One trial with what its rebuilding as a member of the front added."""
+    """One trial at one clock, with what its rebuilding as a member of the front added."""
 
     trial: TrialRecord
     member: MemberRecord | None
@@ -27,6 +36,12 @@ class Entry:
     def number(self) -> int:
         """Number of the trial."""
         return self.trial.number
+
+    @property
+    def clock_text(self) -> str:
+        """The clock of the core, for people; a dash without a price."""
+        clock_mhz = self.trial.key.clock_mhz
+        return ABSENT if clock_mhz is None else f"{clock_mhz:g} MHz"
 
     @property
     def measurement(self) -> Measurement | None:
@@ -67,7 +82,10 @@ class Entry:
 
 @dataclass(frozen=True)
 class RunView:
-    """A run as reports show it; ``entries`` by trial number."""
+    """A run as reports show it; ``entries`` by trial number.
+
+    A trial of several clocks has an entry for the one that the policy prefers, and for every other that is feasible.
+    """
 
     header: HeaderRecord | None
     entries: tuple[Entry, ...]
@@ -82,8 +100,9 @@ class RunView:
 
     @property
     def counts(self) -> Counter[str]:
-        """Trials by status."""
-        return Counter(entry.status for entry in self.entries)
+        """Trials by status, that of the best of their points."""
+        best = {entry.number: entry.status for entry in sorted(self.entries, key=_rank, reverse=True)}
+        return Counter(best.values())
 
 
 def view_run(records: Sequence[Record]) -> RunView:
@@ -94,27 +113,36 @@ def view_run(records: Sequence[Record]) -> RunView:
     header = next((record for record in records if isinstance(record, HeaderRecord)), None)
     finished = next((record for record in reversed(records) if isinstance(record, FinishedRecord)), None)
     trials = {record.number: record for record in records if isinstance(record, TrialRecord)}
-    members = {record.number: record for record in records if isinstance(record, MemberRecord)}
+    members = {record.key: record for record in records if isinstance(record, MemberRecord)}
     rejected = {record.number: record for record in records if isinstance(record, RejectedRecord)}
+    points = [point for _, trial in sorted(trials.items()) for point in _shown(trial, members, rejected)]
     objectives = _objective_names(header, trials.values())
     feasible = {
-        number: members[number].objectives if number in members else trial.objectives
-        for number, trial in trials.items()
-        if trial.state == "complete" and number not in rejected and not _violated(members.get(number, trial))
+        point.key: members[point.key].objectives if point.key in members else point.objectives
+        for point in points
+        if point.state == "complete" and point.number not in rejected and not _violated(members.get(point.key, point))
     }
-    front = set(finished.front) if finished else _front_of(feasible, objectives)
+    front = _front_of(feasible, objectives)
     entries = []
-    for number, trial in sorted(trials.items()):
-        member, refusal = members.get(number), rejected.get(number)
-        entries.append(Entry(trial, member, refusal, _status(trial, member, refusal, number in front)))
+    for point in points:
+        member, refusal = members.get(point.key), rejected.get(point.number)
+        on_front = finished.holds(point.key) if finished else point.key in front
+        entries.append(Entry(point, member, refusal, _status(point, member, refusal, on_front)))
     return RunView(header, tuple(entries), finished, objectives)
 
 
-def _front_of(points: Mapping[int, Mapping[str, float]], objectives: Sequence[str]) -> set[int]:
+def _shown(trial: TrialRecord, members: Mapping[PointKey, MemberRecord], rejected: Container[int]) -> list[TrialRecord]:
+    """The preferred point of a trial, and what is feasible of the others; a rejected trial is shown once."""
+    first, *others = trial.points
+    feasible = [p for p in others if p.state == "complete" and not _violated(members.get(p.key, p))]
+    return [first, *([] if trial.number in rejected else feasible)]
+
+
+def _front_of(points: Mapping[PointKey, Mapping[str, float]], objectives: Sequence[str]) -> set[PointKey]:
     """Keys of the non-dominated points; those that lack an objective take no part."""
     keys = [key for key, values in points.items() if objectives and all(name in values for name in objectives)]
     rows = [tuple(points[key][name] for name in objectives) for key in keys]
-    return {keys[index] for index in non_dominated(rows)}
+    return {keys[index] for index in pareto.front(rows, [key.number for key in keys])}
 
 
 def flatten(value: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -145,6 +173,10 @@ def _status(trial: TrialRecord, member: MemberRecord | None, rejected: RejectedR
     if _violated(member or trial):
         return "infeasible"
     return "front" if on_front else "dominated"
+
+
+def _rank(entry: Entry) -> int:
+    return get_args(Status).index(entry.status)
 
 
 def _violated(judged: TrialRecord | MemberRecord) -> bool:

@@ -9,6 +9,7 @@ from typing import Final
 
 from crest.errors import CrestError, StudyError
 from crest.ledger import TrialRecord
+from crest.search.policy import excess, is_feasible
 from crest.search.trial import CANDIDATE_ERRORS
 from crest.study import SearchOptions
 
@@ -85,13 +86,13 @@ def refuse_empty(trials: Sequence[TrialRecord], options: SearchOptions) -> None:
         StudyError: naming the candidate that came nearest.
         CrestError: all trials failed; of the kind that failed most of them.
     """
-    if any(record.state == "complete" and _excess(record) <= 0 for record in trials):
+    if any(record.state == "complete" and is_feasible(record.violations) for record in trials):
         return
     if trials and all(record.state == "failed" for record in trials):
         raise _all_failed(trials)
     judged = [record for record in trials if record.violations]
-    nearest = min(judged, key=lambda record: (record.price is None, _excess(record)), default=None)
-    detail = f"; nearest was trial {nearest.number}: {nearest.reason}" if nearest else ""
+    nearest = min(judged, key=lambda record: (record.price is None, excess(record.violations)), default=None)
+    detail = f"; nearest was {_named(nearest)}: {nearest.reason}" if nearest else ""
     raise StudyError(
         f"no candidate meets the constraints: {stop_reason(trials, options)}{detail}",
         hint="relax policy.subject_to, narrow model.space towards smaller models, or take a larger target",
@@ -109,13 +110,14 @@ def _all_failed(trials: Sequence[TrialRecord]) -> CrestError:
     )
 
 
+def _named(trial: TrialRecord) -> str:
+    """A trial, and the clock of its outcome where there are others."""
+    clock_mhz = trial.key.clock_mhz if trial.alternatives else None
+    return f"trial {trial.number}" + ("" if clock_mhz is None else f" at {clock_mhz:g} MHz")
+
+
 def _kind(record: TrialRecord) -> str:
     return (record.reason or "").partition(":")[0]
-
-
-def _excess(record: TrialRecord) -> float:
-    """Sum of the violations that are positive."""
-    return sum(value for value in record.violations.values() if value > 0)
 
 
 def _tally(trials: Sequence[TrialRecord]) -> str:

@@ -73,8 +73,8 @@ class Finished:
 class Pricer(Protocol):
     """Prices candidates."""
 
-    def price(self, candidate: Mapping[str, Any], quantization: str) -> Priced:
-        """What the candidate costs on the target of the study.
+    def price(self, candidate: Mapping[str, Any], quantization: str, clock_mhz: float | None) -> Priced:
+        """What the candidate costs on the target of the study at one of its clocks; None for the fastest.
 
         Raises:
             CapacityError: it does not fit the target; the trial is infeasible.
@@ -101,7 +101,7 @@ class Finisher(Protocol):
     """Turns a trial on the front into something that ships."""
 
     def finish(self, record: TrialRecord) -> Finished:
-        """Rebuild a trained candidate, verify it on the backend and evaluate it on the test split.
+        """Rebuild a trained candidate at the clock of its price, verify it on the backend, evaluate the test split.
 
         Raises:
             CapacityError, ModelError, ToolchainError, EmulationError, BackendError, TrainingError: the member is

@@ -50,18 +50,20 @@ class StudyPricer:
         self._converter = converter
         self._run_folder = run_folder
         self._pricing = lru_cache(setup.pricing)
+        # A candidate is converted once for all its clocks.
+        self._seeded = lru_cache(maxsize=1)(self._convert)
 
-    def price(self, candidate: Mapping[str, Any], quantization: str) -> Priced:
+    def price(self, candidate: Mapping[str, Any], quantization: str, clock_mhz: float | None) -> Priced:
         """See ``crest.search.contracts.Pricer``."""
         graph = build_layers(self._setup, candidate)
-        pricing = self._pricing(quantization)
+        pricing = self._pricing(quantization, clock_mhz)
         identity = json.dumps([_converter_identity(), graph.canonical_json(), quantization])
         execution = pricing.execution(identity, lambda: self._seeded(graph, quantization))
         keep_execution(self._run_folder, execution)
         proxies = static_proxies(graph, quantization).metrics()  # type: ignore[arg-type]
         return Priced(pricing.price(execution), proxies, execution.key)
 
-    def _seeded(self, graph: LayerGraph, quantization: str) -> Graph:
+    def _convert(self, graph: LayerGraph, quantization: str) -> Graph:
         rng = np.random.default_rng(_PRICING_SEED)
         calibration = rng.standard_normal((CALIBRATION_WINDOWS, *graph.input_shape)).astype(np.float32)
         weights = initial_weights(graph, _PRICING_SEED)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from crest.ledger import FinishedRecord, MemberRecord, RejectedRecord, TrialRecord
+from crest.ledger import FinishedRecord, MemberRecord, PointKey, RejectedRecord, TrialRecord
 from crest.search.contracts import Proposal
 
 
@@ -34,7 +34,7 @@ class TrialStarted:
 
 @dataclass(frozen=True)
 class TrialPriced:
-    """A candidate is feasible at this cost (metrics by name), and is being trained."""
+    """A candidate is feasible at this cost (metrics by name, at the first such clock), and is being trained."""
 
     number: int
     metrics: Mapping[str, float]
@@ -58,9 +58,9 @@ class TrialFinished:
 
 @dataclass(frozen=True)
 class FrontChanged:
-    """The front by trial number, as the search sees it so far."""
+    """The front, as the search sees it so far."""
 
-    front: tuple[int, ...]
+    front: tuple[PointKey, ...]
 
 
 @dataclass(frozen=True)

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
+from typing import NamedTuple
 
+from crest.compiler.graph import Graph
 from crest.compiler.importer import import_tflite
 from crest.compiler.project import write_c_project
 from crest.errors import ModelError
@@ -14,20 +18,31 @@ from crest.search.evaluate import evaluate, keep_execution
 from crest.search.setup import Setup
 
 
+class _Network(NamedTuple):
+    """What of a trained network no clock changes."""
+
+    tflite: bytes
+    graph: Graph
+    metrics: Mapping[str, float]
+    test_metrics: Mapping[str, float]
+
+
 class StudyFinisher:
     """Finishes members of the front of a study."""
 
     def __init__(self, setup: Setup, run_folder: Path) -> None:
         self._setup = setup
         self._run_folder = run_folder
+        self._network = lru_cache(maxsize=1)(self._evaluated)
 
     def finish(self, record: TrialRecord) -> Finished:
         """See ``crest.search.contracts.Finisher``."""
-        folder = Path("members") / f"trial-{record.number:04d}"
-        tflite = self._trained_model(record)
-        graph = import_tflite(tflite, f"trial-{record.number:04d}")
-        pricing = self._setup.pricing(record.quantization)
-        program = pricing.build(graph)
+        network = self._network(record.number, record.model)
+        clock_mhz = record.key.clock_mhz
+        several = len(self._setup.study.clocks_mhz) > 1
+        folder = Path("members") / (_name(record.number) + (f"-{clock_mhz:g}mhz" if several else ""))
+        pricing = self._setup.pricing(record.quantization, clock_mhz)
+        program = pricing.build(network.graph)
         execution = pricing.run(program)
         keep_execution(self._run_folder, execution)
         (self._run_folder / folder).mkdir(parents=True, exist_ok=True)
@@ -35,21 +50,27 @@ class StudyFinisher:
         if program.sources is not None:
             files["c_project"] = (folder / "c").as_posix()
             write_c_project(program, pricing.toolchain, self._run_folder / folder / "c")
-        write_atomically(self._run_folder / folder / "model.tflite", tflite)
+        write_atomically(self._run_folder / folder / "model.tflite", network.tflite)
         write_atomically(self._run_folder / folder / "firmware.elf", program.elf)
         return Finished(
             measurement=pricing.price(execution),
-            metrics=evaluate(self._setup, graph, "valid"),
-            test_metrics=evaluate(self._setup, graph, "test"),
+            metrics=network.metrics,
+            test_metrics=network.test_metrics,
             files=files,
             profile_key=execution.key,
         )
 
-    def _trained_model(self, record: TrialRecord) -> bytes:
-        if record.model is None:
-            raise ModelError(f"trial {record.number} has no trained model")
-        path = self._run_folder / record.model
+    def _evaluated(self, number: int, model: str | None) -> _Network:
+        if model is None:
+            raise ModelError(f"trial {number} has no trained model")
+        path = self._run_folder / model
         try:
-            return path.read_bytes()
+            tflite = path.read_bytes()
         except FileNotFoundError:
-            raise ModelError(f"{path}: the trained model of trial {record.number} is gone") from None
+            raise ModelError(f"{path}: the trained model of trial {number} is gone") from None
+        graph = import_tflite(tflite, _name(number))
+        return _Network(tflite, graph, evaluate(self._setup, graph, "valid"), evaluate(self._setup, graph, "test"))
+
+
+def _name(number: int) -> str:
+    return f"trial-{number:04d}"

@@ -10,7 +10,7 @@ from crest.ledger import TrialRecord
 from crest.models.extras import require_search_extra
 from crest.search.contracts import Proposal
 from crest.search.encoding import Encoding
-from crest.search.policy import CAPACITY, DEADLINE
+from crest.search.policy import CAPACITY, DEADLINE, excess
 from crest.study import Policy, SamplerName
 
 NSGA2_POPULATION: Final = 20
@@ -28,9 +28,9 @@ def optuna_study(
 ) -> Any:
     """An in-memory Optuna study that knows what the records say.
 
-    Failed trials say nothing. Pending proposals are running trials, which samplers keep away from. An infeasible
-    trial has no error: TPE takes it as pruned, by its constraints alone; the others need a complete trial, and get
-    the mean of the known values, which tells them nothing either way.
+    Of several clocks the preferred one is told. Failed trials say nothing. Pending proposals are running trials, which
+    samplers keep away from. An infeasible trial has no error: TPE takes it as pruned, by its constraints alone; the
+    others need a complete trial, and get the mean of the known values, which tells them nothing either way.
     """
     optuna = require_search_extra("optuna")
     optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -76,7 +76,7 @@ def _trials(sampler: SamplerName, policy: Policy, told: Sequence[TrialRecord]) -
 
 def _ranked_violations(told: Sequence[TrialRecord]) -> list[dict[str, float]]:
     """The violations of each trial, where what does not even fit comes behind all that was measured."""
-    worst = max((sum(value for value in record.violations.values() if value > 0) for record in told), default=0.0)
+    worst = max((excess(record.violations) for record in told), default=0.0)
     return [
         {**record.violations, CAPACITY: 1.0 + worst} if CAPACITY in record.violations else dict(record.violations)
         for record in told

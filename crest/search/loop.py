@@ -33,6 +33,7 @@ from crest.search.events import (
     TrialFinished,
 )
 from crest.search.executor import Executor, make_executor
+from crest.search.points import finished_record
 from crest.search.sampler import Sampler
 from crest.search.stamp import stamp
 from crest.search.trial import CANDIDATE_ERRORS, Job, describe_error
@@ -124,7 +125,8 @@ class _Run:
         self._sampler = plan.sampler()
         self.trials = [record for record in ledger.records if isinstance(record, TrialRecord)]
         self._check_recorded()
-        self._front = scoring.front_of(self.trials)
+        self._points = [point for trial in self.trials for point in trial.points]
+        self._front = scoring.front_of(self._points)
 
     def search(self, executor: Executor) -> None:
         """Evaluate batches until the search has what it was asked for."""
@@ -138,18 +140,23 @@ class _Run:
                 self._note(record)
 
     def finish(self, finisher: Finisher) -> FinishedRecord:
-        """Verify the front; a member that gets worse or is rejected may let others in, which are verified too."""
-        verified = {record.number: record for record in self._ledger.records if isinstance(record, MemberRecord)}
+        """Verify the front; a member that gets worse or is rejected may let others in, which are verified too.
+
+        A network is verified at all clocks that are feasible: by tomorrow's models another one may be the best.
+        """
+        verified = {record.key: record for record in self._ledger.records if isinstance(record, MemberRecord)}
         rejected = {record.number for record in self._ledger.records if isinstance(record, RejectedRecord)}
         while True:
-            candidates = [trial for trial in self.trials if trial.number not in rejected]
-            front = scoring.front_of([verified.get(trial.number, trial) for trial in candidates])
-            waiting = [trial for trial in candidates if trial.number in front and trial.number not in verified]
+            candidates = [point for point in self._points if point.number not in rejected]
+            front = scoring.front_of([verified.get(point.key, point) for point in candidates])
+            networks = {point.number for point in front}
+            eligible = [point for point in candidates if point.number in networks and scoring.is_eligible(point)]
+            waiting = [point for point in eligible if point.key not in verified]
             if not waiting:
                 break
             record = self._finish_one(waiting[0], finisher)
             if isinstance(record, MemberRecord):
-                verified[record.number] = record
+                verified[record.key] = record
             else:
                 rejected.add(record.number)
         if not front:
@@ -158,7 +165,7 @@ class _Run:
                 hint="the ledger says why for each; train more candidates, or relax policy.subject_to",
             )
         reason = stop_reason(self.trials, self._plan.study.search)
-        return self._ledger.append(FinishedRecord(trials=len(self.trials), front=front, reason=reason, **stamp()))
+        return self._ledger.append(finished_record(self._plan.study, len(self.trials), front, reason))
 
     def _jobs(self, batch: Batch) -> list[Job]:
         """The trials of a batch that are not recorded yet; fewer when the space holds no more candidates."""
@@ -170,15 +177,17 @@ class _Run:
             if proposal is None:
                 break
             proposals.append(proposal)
-            (target,) = self._plan.study.targets
-            jobs.append(Job(number, proposal, target, self._plan.study.policy))
+            study = self._plan.study
+            (target,) = study.targets
+            jobs.append(Job(number, proposal, target, study.policy, study.clocks_mhz))
         return jobs
 
     def _note(self, record: TrialRecord) -> None:
         stored = self._ledger.append(record)
         self.trials.append(stored)
+        self._points += stored.points
         self._on_event(TrialFinished(stored))
-        front = scoring.front_of(self.trials)
+        front = scoring.front_of(self._points)
         if front != self._front:
             self._front = front
             self._on_event(FrontChanged(front))

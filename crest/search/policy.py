@@ -7,10 +7,10 @@ import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Final
 
+from crest import pareto
 from crest.errors import ModelError, StudyError
-from crest.ledger import MemberRecord, TrialRecord
+from crest.ledger import MemberRecord, PointKey, TrialRecord
 from crest.measurement import Estimate, Measurement
-from crest.pareto import non_dominated
 from crest.schedule import PowerStates, Schedule, characterise
 from crest.search.contracts import Priced
 from crest.study import Constraint, Policy
@@ -112,6 +112,11 @@ def is_feasible(found: Mapping[str, float]) -> bool:
     return all(value <= 0 for value in found.values())
 
 
+def excess(found: Mapping[str, float]) -> float:
+    """Sum of the violations that are positive."""
+    return sum(value for value in found.values() if value > 0)
+
+
 def describe_violations(
     constraints: Iterable[Constraint], metrics: Mapping[str, float], measurement: Measurement
 ) -> str | None:
@@ -146,15 +151,18 @@ def price_difference_pct(trial: TrialRecord, final: Measurement) -> float:
     return 100.0 * (final.cycles.value / before - 1.0)
 
 
-def front_of(scored: Iterable[TrialRecord | MemberRecord]) -> tuple[int, ...]:
-    """Numbers, in the order given, of the feasible records that no other feasible one dominates.
+def is_eligible(record: TrialRecord | MemberRecord) -> bool:
+    """Whether a point may be on a front: trained, and feasible."""
+    trained = isinstance(record, MemberRecord) or record.state == "complete"
+    return trained and is_feasible(record.violations)
 
-    Trials that are not complete do not count.
+
+def front_of(scored: Iterable[TrialRecord | MemberRecord]) -> tuple[PointKey, ...]:
+    """Which, in the order given, of the eligible points no other one dominates.
+
+    Of points of one trial that are equal the first is taken.
     """
-    eligible = [
-        record
-        for record in scored
-        if (isinstance(record, MemberRecord) or record.state == "complete") and is_feasible(record.violations)
-    ]
-    chosen = non_dominated([tuple(value for _, value in sorted(record.objectives.items())) for record in eligible])
-    return tuple(eligible[index].number for index in chosen)
+    eligible = [record for record in scored if is_eligible(record)]
+    points = [tuple(value for _, value in sorted(record.objectives.items())) for record in eligible]
+    chosen = pareto.front(points, [record.number for record in eligible])
+    return tuple(eligible[index].key for index in chosen)

@@ -13,6 +13,7 @@ from crest.ledger import (
     FinishedRecord,
     Ledger,
     MemberRecord,
+    PointKey,
     Record,
     RejectedRecord,
     TrialRecord,
@@ -22,16 +23,16 @@ from crest.measurement import Measurement
 from crest.pricing import Execution, price
 from crest.search import policy as scoring
 from crest.search.evaluate import keep_execution, stored_execution
+from crest.search.points import as_one, finished_record
 from crest.search.setup import Setup, set_up
-from crest.search.stamp import stamp
 from crest.study import parse_study
 
 
 def reprice(run_folder: Path, output: Path) -> FinishedRecord:
     """Write a copy of a run whose prices, violations and front are those of today's models.
 
-    The front is that of the members, which were verified on the backend. What was refused before training stays
-    refused, for it has no error to be on a front with; its reason says when it would be feasible now.
+    The front is that of the members, which were verified on the backend. What was refused by its price stays refused,
+    for it was not verified; its reason says when it would be feasible now.
 
     Args:
         run_folder: a finished run.
@@ -51,13 +52,10 @@ def reprice(run_folder: Path, output: Path) -> FinishedRecord:
     setup = set_up(parse_study(header.study, source=str(run_folder), folder=Path(header.study_folder)))
     repricer = _Repricer(setup, run_folder, output)
     repriced = [repricer.record(record) for record in records[1:-1]]
-    members = [record for record in repriced if isinstance(record, MemberRecord)]
-    finished = FinishedRecord(
-        trials=records[-1].trials,
-        front=scoring.front_of(members),
-        reason=f"repriced: {records[-1].reason}",
-        **stamp(),
-    )
+    rejected = {record.number for record in repriced if isinstance(record, RejectedRecord)}
+    members = [record for record in repriced if isinstance(record, MemberRecord) and record.number not in rejected]
+    front, reason = scoring.front_of(members), f"repriced: {records[-1].reason}"
+    finished = finished_record(setup.study, records[-1].trials, front, reason)
     # Nothing is written before everything is known: half a ledger would pass for an interrupted search.
     with Ledger(output / LEDGER_NAME) as ledger:
         ledger.begin(setup.plan().header())
@@ -73,24 +71,25 @@ class _Repricer:
         self._setup = setup
         self._run_folder = run_folder
         self._output = output
-        self._trials: dict[int, TrialRecord] = {}
+        self._points: dict[PointKey, TrialRecord] = {}
         self.executions: dict[str, Execution] = {}
 
     def record(self, record: Record) -> Record:
         """A record at today's prices."""
         if isinstance(record, TrialRecord):
-            self._trials[record.number] = self._trial(record)
-            return self._trials[record.number]
+            points = [self._point(point) for point in record.points]
+            self._points |= {point.key: point for point in points}
+            return as_one(points, self._setup.study.policy)
         if isinstance(record, MemberRecord):
-            return self._member(record, self._trials[record.number])
+            return self._member(record, self._points[record.key])
         assert isinstance(record, RejectedRecord)
         return record
 
-    def _trial(self, record: TrialRecord) -> TrialRecord:
+    def _point(self, record: TrialRecord) -> TrialRecord:
         model = record.model and self._elsewhere(record.model)
         if record.price is None or record.profile_key is None:
             return record.model_copy(update={"model": model})
-        measurement = self._price(record.profile_key, record.quantization)
+        measurement = self._price(record.profile_key, record)
         changes: dict[str, Any] = {"price": measurement, "model": model}
         metrics = {**record.metrics, **record.proxies, **measurement.metrics()}
         if record.state == "complete":
@@ -100,12 +99,14 @@ class _Repricer:
         elif record.state == "infeasible":
             constraints = scoring.cost_constraints(self._setup.study.policy)
             broken = scoring.describe_violations(constraints, metrics, measurement)
-            changes["reason"] = broken or "keeps the constraints on cost by today's models, but was not trained"
+            changes["reason"] = (
+                broken or "keeps the constraints on cost by today's models, but was refused by those of the run"
+            )
             changes["violations"] = scoring.violations(constraints, metrics, measurement)
         return record.model_copy(update=changes)
 
     def _member(self, record: MemberRecord, trial: TrialRecord) -> MemberRecord:
-        measurement = self._price(record.profile_key, trial.quantization)
+        measurement = self._price(record.profile_key, trial)
         metrics = {**record.metrics, **trial.proxies, **measurement.metrics()}
         return record.model_copy(
             update={
@@ -123,10 +124,10 @@ class _Repricer:
             "violations": scoring.violations(policy.subject_to, metrics, measurement),
         }
 
-    def _price(self, key: str, quantization: str) -> Measurement:
+    def _price(self, key: str, trial: TrialRecord) -> Measurement:
         if key not in self.executions:
             self.executions[key] = stored_execution(self._run_folder, key)
-        return price(self.executions[key], self._setup.conditions(quantization))
+        return price(self.executions[key], self._setup.conditions(trial.quantization, trial.key.clock_mhz))
 
     def _elsewhere(self, path: str) -> str:
         """A path of the run, as seen from the folder of the repriced one."""

@@ -38,30 +38,30 @@ class Setup:
     target: Target
     schedule: Schedule
 
-    def pricing(self, quantization: str) -> Pricing:
-        """The road for networks of one number format: it decides the size of the sensor buffers."""
-        return Pricing(self.conditions(quantization), self.backend, self.build_options)
+    def pricing(self, quantization: str, clock_mhz: float | None) -> Pricing:
+        """The road for networks of one number format, which decides the size of the sensor buffers, at one clock."""
+        return Pricing(self.conditions(quantization, clock_mhz), self.backend, self.build_options)
 
-    def conditions(self, quantization: str) -> Conditions:
-        """Board, clock, schedule and reserve of the study's prices."""
-        reserve = self.study.reserve
+    def conditions(self, quantization: str, clock_mhz: float | None) -> Conditions:
+        """Board, schedule and reserve of the study's prices at one clock; None for the fastest of the board."""
+        board, reserve = self.target.at(clock_mhz), self.study.reserve
         buffers = self.workload.buffers(ACTIVATION_BYTES[quantization])  # type: ignore[index]
         return Conditions(
-            target=self.target,
+            target=board,
             schedule=self.schedule,
             reserve=Reserve(**reserve.model_dump(), workload_ram_bytes=buffers.total_bytes),
-            clock_mhz=self.clock_mhz,
+            clock_mhz=max(board.clock_mhz),
         )
 
     @property
-    def clock_mhz(self) -> float:
-        """The clock of the study's prices: the fastest of the board."""
-        return max(self.target.clock_mhz)
+    def boards(self) -> tuple[Target, ...]:
+        """The board at each clock of the study."""
+        return tuple(self.target.at(clock_mhz) for clock_mhz in self.study.clocks_mhz)
 
     @property
-    def power(self) -> Power:
-        """Power by state at that clock."""
-        return load_power(self.target, self.clock_mhz)
+    def powers(self) -> tuple[Power, ...]:
+        """Power by state at each clock of the study."""
+        return tuple(load_power(board, max(board.clock_mhz)) for board in self.boards)
 
     @property
     def build_options(self) -> BuildOptions:
@@ -89,14 +89,14 @@ class Setup:
         )
 
     def _versions(self) -> dict[str, str]:
-        pricing = self.pricing(self.study.quantization[0])
+        pricing = self.pricing(self.study.quantization[0], self.study.clocks_mhz[0])
         found = {
             "python": platform.python_version(),
             "backend": self.backend.identity,
             "toolchain": pricing.toolchain.identity,
             "runtime": pricing.runtime,
-            "timing_model": load_cycle_model(self.target).identity,
-            "energy_model": self.power.model,
+            "timing_model": "; ".join(dict.fromkeys(load_cycle_model(board).identity for board in self.boards)),
+            "energy_model": "; ".join(dict.fromkeys(power.model for power in self.powers)),
         }
         for name in _VERSIONED:
             try:
@@ -114,12 +114,13 @@ def set_up(study: Study) -> Setup:
         AssetError: a target or model file that is missing or malformed.
         DataError: the workload's data are missing or broken.
     """
-    target = load_target(study.target).at(study.clock_mhz)
+    target = load_target(study.target)
     family = load_family(study.model.family)
     workload = load_workload(study.workload, study.folder)
     space = narrow_space(family.space, study.model.space, "model.space")
     setup = Setup(study, workload, family, space, target, resolve_schedule(study.schedule, workload.period_ms))
-    check_power(study.policy, target.name, setup.power.states, setup.schedule)
+    for power in setup.powers:
+        check_power(study.policy, target.name, power.states, setup.schedule)
     return setup
 
 

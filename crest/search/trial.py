@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from crest.errors import (
     BackendError,
@@ -19,8 +19,9 @@ from crest.errors import (
 )
 from crest.ledger import TrialRecord
 from crest.search import policy as scoring
-from crest.search.contracts import Evaluators, Priced, Proposal, Trained
+from crest.search.contracts import Evaluators, Priced, Pricer, Proposal, Trained, Trainer
 from crest.search.events import EpochEnded, OnEvent, TrialPriced, TrialStarted
+from crest.search.points import as_one
 from crest.search.stamp import stamp
 from crest.study import Constraint, Policy
 
@@ -30,12 +31,13 @@ CANDIDATE_ERRORS: Final = (CapacityError, ModelError, ToolchainError, EmulationE
 
 @dataclass(frozen=True)
 class Job:
-    """A trial to evaluate."""
+    """A trial to evaluate, at each of ``clocks_mhz``; None is the fastest of the target."""
 
     number: int
     proposal: Proposal
     target: str
     policy: Policy
+    clocks_mhz: tuple[float | None, ...] = (None,)
 
 
 def describe_error(error: CrestError) -> str:
@@ -46,41 +48,25 @@ def describe_error(error: CrestError) -> str:
 def evaluate_trial(job: Job, evaluators: Evaluators, on_event: OnEvent) -> TrialRecord:
     """Evaluate one candidate into the record of its trial.
 
-    A candidate that breaks a constraint on cost, does not fit its target or misses its deadline is infeasible and
-    is not trained. A candidate that causes one of ``CANDIDATE_ERRORS`` has failed.
+    A candidate that breaks a constraint on cost, does not fit its target or misses its deadline is infeasible, and is
+    not trained when it is so at every clock. A candidate that causes one of ``CANDIDATE_ERRORS`` has failed.
 
     Raises:
         CrestError: anything that is not the candidate's fault (absent data, absent extras, a wrong study).
     """
     on_event(TrialStarted(job.number, job.proposal))
-    draft = _Draft(job)
     started = time.perf_counter()
-    try:
-        priced = evaluators.pricer.price(job.proposal.candidate, job.proposal.quantization)
-    except CapacityError as exc:
-        draft.spend("price_seconds", started)
-        return draft.record("infeasible", reason=describe_error(exc), violations={scoring.CAPACITY: 1.0})
-    except CANDIDATE_ERRORS as exc:
-        draft.spend("price_seconds", started)
-        return draft.record("failed", reason=describe_error(exc))
-    draft.spend("price_seconds", started)
-    refused = _refused(draft, priced)
-    if refused is not None:
-        return refused
-    on_event(TrialPriced(job.number, scoring.cost_metrics(priced)))
-    started = time.perf_counter()
-    try:
-        trained = evaluators.trainer.train(
-            job.number,
-            job.proposal.candidate,
-            job.proposal.quantization,
-            lambda epoch, loss: on_event(EpochEnded(job.number, epoch, loss)),
-        )
-    except CANDIDATE_ERRORS as exc:
-        draft.spend("train_seconds", started)
-        return draft.record("failed", reason=describe_error(exc))
-    draft.spend("train_seconds", started)
-    return _scored(draft, priced, trained)
+    looked_at = [_price(job, clock_mhz, evaluators.pricer) for clock_mhz in job.clocks_mhz]
+    spent = {"price_seconds": _seconds_since(started)}
+    points = [each for each in looked_at if isinstance(each, TrialRecord)]
+    feasible = [each for each in looked_at if isinstance(each, _Feasible)]
+    if feasible:
+        on_event(TrialPriced(job.number, scoring.cost_metrics(feasible[0].priced)))
+        started = time.perf_counter()
+        trained = _train(job, evaluators.trainer, on_event)
+        spent["train_seconds"] = _seconds_since(started)
+        points += [_scored(each, trained) for each in feasible]
+    return as_one(points, job.policy).model_copy(update=spent)
 
 
 class _Draft:
@@ -92,9 +78,6 @@ class _Draft:
 
     def know(self, **fields: Any) -> None:
         self._known |= fields
-
-    def spend(self, name: str, started: float) -> None:
-        self._known[name] = round(time.perf_counter() - started, 3)
 
     def record(self, state: str, **fields: Any) -> TrialRecord:
         proposal = self.job.proposal
@@ -110,6 +93,42 @@ class _Draft:
                 **stamp(),
             }
         )
+
+
+class _Feasible(NamedTuple):
+    """A candidate that its price at one clock does not rule out."""
+
+    draft: _Draft
+    priced: Priced
+
+
+def _seconds_since(started: float) -> float:
+    return round(time.perf_counter() - started, 3)
+
+
+def _price(job: Job, clock_mhz: float | None, pricer: Pricer) -> _Feasible | TrialRecord:
+    """What goes on to training, or the record of what is refused at this clock."""
+    draft = _Draft(job)
+    try:
+        priced = pricer.price(job.proposal.candidate, job.proposal.quantization, clock_mhz)
+    except CapacityError as exc:
+        return draft.record("infeasible", reason=describe_error(exc), violations={scoring.CAPACITY: 1.0})
+    except CANDIDATE_ERRORS as exc:
+        return draft.record("failed", reason=describe_error(exc))
+    return _refused(draft, priced) or _Feasible(draft, priced)
+
+
+def _train(job: Job, trainer: Trainer, on_event: OnEvent) -> Trained | str:
+    """The trained candidate, or why there is none."""
+    try:
+        return trainer.train(
+            job.number,
+            job.proposal.candidate,
+            job.proposal.quantization,
+            lambda epoch, loss: on_event(EpochEnded(job.number, epoch, loss)),
+        )
+    except CANDIDATE_ERRORS as exc:
+        return describe_error(exc)
 
 
 def _refused(draft: _Draft, priced: Priced) -> TrialRecord | None:
@@ -142,8 +161,11 @@ def _infeasible(
     )
 
 
-def _scored(draft: _Draft, priced: Priced, trained: Trained) -> TrialRecord:
-    """The record of a trained candidate."""
+def _scored(candidate: _Feasible, trained: Trained | str) -> TrialRecord:
+    """The record of a trained candidate, or of one whose training failed for the reason given."""
+    draft, priced = candidate
+    if isinstance(trained, str):
+        return draft.record("failed", reason=trained)
     policy = draft.job.policy
     metrics = {**trained.metrics, **scoring.cost_metrics(priced)}
     needed = [*trained.metrics, *policy.minimize, *(item.metric for item in policy.subject_to)]

@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import Field, PrivateAttr, field_validator, model_validator
+from pydantic import Field, PrivateAttr, field_serializer, field_validator, model_validator
 
 from crest.emulators import engine_names
 from crest.frozen import Frozen
@@ -20,7 +20,8 @@ from crest.study.shorthand import NamesWithOptions, OneOrList, WordOrMapping
 Quantization = Literal["int8", "int16x8", "float32"]
 SamplerName = Literal["tpe", "random", "nsga2", "gp"]
 
-_Name = TypeVar("_Name", bound=str)
+_Item = TypeVar("_Item", bound=str | float)
+_ClockMhz = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
 class ModelChoice(Frozen):
@@ -101,13 +102,23 @@ class ToolchainChoice(Frozen):
 class TargetOptions(Frozen):
     """How the board is used."""
 
-    clock_mhz: float | None = Field(
-        default=None, gt=0, allow_inf_nan=False, description="one of the board's clocks; by default the fastest"
+    clock_mhz: Annotated[tuple[_ClockMhz, ...], Field(min_length=1), OneOrList()] | None = Field(
+        default=None,
+        description="one of the board's clocks, or a list of which each network gets the best; by default the fastest",
     )
-
     placement: Annotated[Placement, WordOrMapping((AUTO,), PARTS)] = Field(
         default=AS_TARGET, description="where code, weights and arena lie: auto, or a memory region for each part"
     )
+
+    @field_validator("clock_mhz")
+    @classmethod
+    def _no_repeats(cls, clocks_mhz: tuple[float, ...] | None) -> tuple[float, ...] | None:
+        return clocks_mhz and _distinct(clocks_mhz)
+
+    @field_serializer("clock_mhz")
+    def _one_is_a_number(self, clocks_mhz: tuple[float, ...] | None) -> Any:
+        """One clock is written as a number, a list of one, too: the study and its hash are the same."""
+        return clocks_mhz[0] if clocks_mhz and len(clocks_mhz) == 1 else clocks_mhz
 
 
 class OwnRuntime(Frozen):
@@ -258,10 +269,10 @@ class Study(Frozen):
         return str(self.resolve(written)) if written.endswith(".yaml") else written
 
     @property
-    def clock_mhz(self) -> float | None:
-        """The clock of the board; None for the fastest."""
+    def clocks_mhz(self) -> tuple[float | None, ...]:
+        """The clocks at which networks are priced, as written; None stands for the fastest of the board."""
         (options,) = self.targets.values()
-        return options.clock_mhz
+        return options.clock_mhz or (None,)
 
     @property
     def placement(self) -> Placement:
@@ -297,8 +308,8 @@ class Study(Frozen):
         return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _distinct(names: tuple[_Name, ...]) -> tuple[_Name, ...]:
-    repeated = sorted({name for name in names if names.count(name) > 1})
+def _distinct(items: tuple[_Item, ...]) -> tuple[_Item, ...]:
+    repeated = sorted({item for item in items if items.count(item) > 1})
     if repeated:
-        raise ValueError(f"given twice: {', '.join(repeated)}")
-    return names
+        raise ValueError(f"given twice: {', '.join(map(str, repeated))}")
+    return items

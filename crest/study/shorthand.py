@@ -45,7 +45,7 @@ class OneOrList:
 
     @staticmethod
     def _wrap(value: Any) -> Any:
-        return [value] if isinstance(value, str) else value
+        return value if isinstance(value, (list, tuple)) else [value]
 
 
 @dataclass(frozen=True)

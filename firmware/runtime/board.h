@@ -19,7 +19,8 @@ typedef struct {
 } board_timer;
 
 /* A board that leaves these four out has no cadenced mode. */
-int board_timer_start(enum board_state state, board_timer *timer); /* 0: it cannot wait in that state */
+/* Starts it for waits of up to `period_us`; 0: the board cannot wait in that state. */
+int board_timer_start(enum board_state state, uint32_t period_us, board_timer *timer);
 uint32_t board_timer_count(void);
 void board_wait(uint32_t count); /* waits in that state until the counter is at `count`; may return early */
 void board_timer_stop(void);     /* all is again as board_init left it */

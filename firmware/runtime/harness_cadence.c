@@ -5,7 +5,6 @@
 #include "harness_cadence.h"
 
 #include "board.h"
-#include "harness_window.h"
 
 #define MILLION 1000000u
 
@@ -58,37 +57,41 @@ static span counts_of(uint32_t microseconds, uint32_t hz) {
   return result;
 }
 
-static void advance(span *moment, const span *by) {
-  moment->counts += by->counts;
-  moment->millionths += by->millionths;
-  carry(moment);
+static span period, release;
+static uint64_t first; /* release */
+static uint32_t missed;
+
+static void advance(void) {
+  release.counts += period.counts;
+  release.millionths += period.millionths;
+  carry(&release);
 }
 
-void cadence_answer(crest_frame *frame) {
-  if (frame->length != 12) return answer_error(frame, ERROR_LENGTH);
-  const uint32_t windows = get_u32(frame, 0), state = get_u32(frame, 4), period_us = get_u32(frame, 8);
-  if (state > BOARD_DEEP_SLEEP || period_us == 0) return answer_error(frame, ERROR_RANGE);
-  if (!board_timer_start((enum board_state)state, &timer)) return answer_error(frame, ERROR_STATE);
-  const span period = counts_of(period_us, timer.hz);
+uint8_t cadence_begin(uint32_t state, uint32_t period_us) {
+  if (state > BOARD_DEEP_SLEEP || period_us == 0) return ERROR_RANGE;
+  if (!board_timer_start((enum board_state)state, period_us, &timer)) return ERROR_STATE;
+  period = counts_of(period_us, timer.hz);
   now = board_timer_count();
-  span release = {now, 0};
-  advance(&release, &period); /* the first window is released from a wait, like every other one */
+  missed = 0;
+  release.counts = now;
+  release.millionths = 0;
+  advance(); /* the first window is released from a wait, like every other one */
   wait_until(release.counts);
-  const uint64_t first = release.counts;
-  uint32_t missed = 0;
-  for (uint32_t i = 0; i < windows; i++) {
-    run_once();
-    advance(&release, &period);
-    if (read_timer() > release.counts) missed++;
-    else wait_until(release.counts);
-  }
+  first = release.counts;
+  return 0;
+}
+
+void cadence_next(void) {
+  advance();
+  if (read_timer() > release.counts) missed++;
+  else wait_until(release.counts);
+}
+
+void cadence_end(crest_frame *reply) {
   const uint64_t elapsed = now - first;
   board_timer_stop();
-  frame->length = 0;
-  put_u32(frame, windows);
-  put_u32(frame, missed);
-  put_u32(frame, protocol_crc32(0, harness_output, harness_output_bytes));
-  put_u32(frame, timer.hz);
-  put_u32(frame, (uint32_t)elapsed);
-  put_u32(frame, (uint32_t)(elapsed >> 32));
+  put_u32(reply, missed);
+  put_u32(reply, timer.hz);
+  put_u32(reply, (uint32_t)elapsed);
+  put_u32(reply, (uint32_t)(elapsed >> 32));
 }

@@ -3,14 +3,37 @@
 #include "board.h"
 #include "harness_cadence.h"
 #include "harness_protocol.h"
-#include "harness_window.h"
 #include "io.h"
 #include "memory_ops.h"
+
+#define MARK_OVERHEAD 0xFFFFFFFDu
+#define MARK_BEGIN 0xFFFFFFFEu
+#define MARK_END 0xFFFFFFFFu
 
 /* A layer begins at the entry of this function; the argument stays in r0. */
 __attribute__((noinline)) void crest_layer_mark(uint32_t layer) { __asm__ volatile("" ::"r"(layer) : "memory"); }
 
+/* Where the application keeps its sensor window and takes its result; sized by the generated code. */
+extern uint8_t harness_input[], harness_output[];
+extern const uint32_t harness_input_bytes, harness_output_bytes;
+
 void harness_main(void);
+
+/* The latency window: input copy, invoke, output copy. */
+static void run_once(void) {
+  crest_layer_mark(MARK_BEGIN);
+  const uint8_t *from = harness_input;
+  for (uint32_t i = 0; i < model_input_count; from += model_inputs[i++].bytes) {
+    memcpy(model_inputs[i].address, from, model_inputs[i].bytes);
+  }
+  model_run();
+  crest_layer_mark(MARK_OVERHEAD);
+  uint8_t *to = harness_output;
+  for (uint32_t i = 0; i < model_output_count; to += model_outputs[i++].bytes) {
+    memcpy(to, model_outputs[i].address, model_outputs[i].bytes);
+  }
+  crest_layer_mark(MARK_END);
+}
 
 static void answer_hello(crest_frame *frame) {
   frame->length = 0;
@@ -30,13 +53,22 @@ static void answer_load(crest_frame *frame) {
   frame->length = 0;
 }
 
-static void answer_run(crest_frame *frame) {
-  if (frame->length != 4) return answer_error(frame, ERROR_LENGTH);
+/* The same code runs the windows of both requests, so that they take the same time. */
+static void answer_run(crest_frame *frame, int cadenced) {
+  if (frame->length != (cadenced ? 12u : 4u)) return answer_error(frame, ERROR_LENGTH);
   uint32_t count = get_u32(frame, 0);
-  for (uint32_t i = 0; i < count; i++) run_once();
+  if (cadenced) {
+    uint8_t error = cadence_begin(get_u32(frame, 4), get_u32(frame, 8));
+    if (error) return answer_error(frame, error);
+  }
+  for (uint32_t i = 0; i < count; i++) {
+    run_once();
+    if (cadenced) cadence_next();
+  }
   frame->length = 0;
   put_u32(frame, count);
   put_u32(frame, protocol_crc32(0, harness_output, harness_output_bytes));
+  if (cadenced) cadence_end(frame);
 }
 
 static void answer_output(crest_frame *frame) {
@@ -59,9 +91,9 @@ void harness_main(void) {
     switch (frame.type) {
       case FRAME_HELLO: answer_hello(&frame); break;
       case FRAME_LOAD: answer_load(&frame); break;
-      case FRAME_RUN: answer_run(&frame); break;
+      case FRAME_RUN: answer_run(&frame, 0); break;
       case FRAME_OUTPUT: answer_output(&frame); break;
-      case FRAME_CADENCE: cadence_answer(&frame); break;
+      case FRAME_CADENCE: answer_run(&frame, 1); break;
       case FRAME_BYE: frame.length = 0; break;
       default: answer_error(&frame, ERROR_TYPE);
     }

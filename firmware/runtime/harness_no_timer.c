@@ -2,8 +2,9 @@
 /* What stands in for the timer of a board that has none yet. */
 #include "board.h"
 
-__attribute__((weak)) int board_timer_start(enum board_state state, board_timer *timer) {
+__attribute__((weak)) int board_timer_start(enum board_state state, uint32_t period_us, board_timer *timer) {
   (void)state;
+  (void)period_us;
   (void)timer;
   return 0;
 }

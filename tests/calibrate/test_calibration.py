@@ -120,13 +120,13 @@ def test_a_written_model_is_read_again_and_says_what_it_is(
     assert model == calibration.model
     assert load_energy_model(target, "whole_board", path).boundary == "whole_board"
     assert (model.set_up, model.version) == ("calibrated", replaced.version + 1)
-    error = model.power_error
+    error = model.run[0].power_error
     assert error is not None and 0.97 < error.low < 1 < error.high < 1.03
     for name, energy_pj in EVENTS_PJ.items():
         coefficient = model.event_energy_pj[name]
         assert coefficient.low < energy_pj < coefficient.high or abs(coefficient.value / energy_pj - 1) < 0.1, name
     assert calibration_png(calibration, rows, "title").startswith(b"\x89PNG")
-    worse = calibrate(measured(runs, target, gain_spread=0.05), target, ORIGIN, hidden_model(target))
+    worse = calibrate(measured(runs, target), target, ORIGIN, hidden_model(target))
     assert worse.is_worse and worse.replaced_error is not None and worse.replaced_error < worse.error
 
 
@@ -162,6 +162,18 @@ def test_an_event_that_hardly_happens_is_not_fitted() -> None:
 def test_too_few_rows_are_an_error() -> None:
     with pytest.raises(CalibrationError, match="2 rows for 3 coefficients"):
         fit_rows(synthetic_rows(2), ["flash", "ram"])
+
+
+def test_measurements_that_make_no_board_are_an_error(target: Target) -> None:
+    """Asleep it draws more than running: times and energies cannot be what they say."""
+    rows = synthetic_rows()
+    asleep = rows[0].run.model_copy(update={"sleep": "sleep", "sleep_ms": 100.0, "wake_ups": 1})
+    rows += [
+        PowerRow(run=asleep.model_copy(update={"name": f"s{n}", "sleep_ms": 100.0 * n}), energy_uj=9e4 * n)
+        for n in (1, 2, 3)
+    ]
+    with pytest.raises(CalibrationError, match=r"make no energy model: .*more than running"):
+        calibrate(rows, target, ORIGIN, load_energy_model(target))
 
 
 def test_a_table_comes_back_as_it_was_written(target: Target, tmp_path: Path) -> None:
@@ -212,12 +224,15 @@ def test_the_command_measures_fits_writes_and_refuses(
     monkeypatch.setenv("CREST_ENERGY_MODELS", str(tmp_path))
     assert load_power(target, 64).model.startswith("nano33ble/mcu_rail v2 (3 V dcdc)")
     written = Path("nano33ble.energy.yaml").read_bytes()
-    refused = CliRunner().invoke(app, [*command, "--gain", "0.1", "--seed", "2"])
+    Path("truth").mkdir()
+    Path("truth/nano33ble.energy.yaml").write_text(yaml.safe_dump(hidden_document(target)))
+    monkeypatch.setenv("CREST_ENERGY_MODELS", "truth")
+    refused = CliRunner().invoke(app, [*command, "--noise", "0", "-o", "nano33ble.energy.yaml"])
     assert isinstance(refused.exception, CalibrationError) and "not written" in refused.exception.message
     assert Path("nano33ble.energy.yaml").read_bytes() == written
-    again = CliRunner().invoke(app, ["calibrate", "nano33ble", "--from", "nano33ble.energy.csv", "--force"])
-    assert again.exit_code == 0, again.output
-    assert load_power(target, 64).model.startswith("nano33ble/mcu_rail v3")
+    again = ["calibrate", "nano33ble", "--from", "nano33ble.energy.csv", "-o", "again.yaml"]
+    assert CliRunner().invoke(app, [*again, "--force"]).exit_code == 0
+    assert load_energy_model(target, path=Path("again.yaml")).set_up == "calibrated"
 
 
 def test_the_command_asks_for_what_it_needs() -> None:

@@ -237,8 +237,10 @@ def test_a_member_of_a_front_has_no_c_project(gcc, tmp_path, monkeypatch):
     conditions = Conditions(TARGET, Continuous(), Reserve(), max(TARGET.clock_mhz))
     road = Pricing(conditions, EmulatedBackend(), BuildOptions(CompilerChoice("gcc"), tflm_tree=str(TREE)))
     (tmp_path / "trained.tflite").write_bytes(network())
-    record = SimpleNamespace(number=7, model="trained.tflite", quantization="int8")
-    finished = finish.StudyFinisher(SimpleNamespace(pricing=lambda _: road), tmp_path).finish(record)
+    key = SimpleNamespace(clock_mhz=64.0)
+    record = SimpleNamespace(number=7, model="trained.tflite", quantization="int8", key=key)
+    setup = SimpleNamespace(pricing=lambda *_: road, study=SimpleNamespace(clocks_mhz=(None,)))
+    finished = finish.StudyFinisher(setup, tmp_path).finish(record)
     assert set(finished.files) == {"tflite", "elf"}
     assert (tmp_path / finished.files["tflite"]).read_bytes() == network()
     assert finished.measurement.runtime == road.runtime == read_tree(TREE).identity

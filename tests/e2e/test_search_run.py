@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
 import json
 import os
@@ -12,6 +13,7 @@ import sys
 import time
 
 import pytest
+import yaml
 
 pytest.importorskip("torch", reason="searching needs the search extra")
 pytest.importorskip("tensorflow", reason="searching needs the search extra")
@@ -184,6 +186,142 @@ def test_a_board_without_an_energy_model_is_searched(tmp_path):
     assert front and all(entry["member"]["measurement"]["latency_ms"]["value"] for entry in front)
     assert "no energy model" in (run / "report.html").read_text()
     crest("reprice", "runs/tiny", cache=tmp_path / "cache", cwd=tmp_path)
+
+
+CLOCKS_MHZ = (120, 80, 16)
+# Per MHz it rises with the clock, as a higher supply of the core makes it.
+RUN_CURRENT_UA = (18500, 9500, 1700)
+
+
+def clocked_board(folder, run_current_ua):
+    """A board of the user's with three clocks, and an energy model with that run current at each of them."""
+    from crest.assets import asset_path
+
+    def coefficient(value):
+        same = {"value": value, "low": value, "high": value, "confidence": 0.9}
+        return {**same, "kind": "declared", "source": "this test", "reason": "this test"}
+
+    def rest(current_ua):
+        names = ("current_ua", "wake_up_latency_us", "wake_up_energy_uj")
+        return {name: coefficient(value) for name, value in zip(names, (current_ua, 15, 0.3), strict=True)}
+
+    model = {
+        **{"target": "clocked", "boundary": "mcu_rail", "version": 1, "covers": "the rail of this test"},
+        "conditions": {"volt": 3.3, "regulator": "ldo", "temperature_c": 25},
+        "run": [
+            {"clock_mhz": clock_mhz, "fetch_region": "flash", "current_ua": coefficient(current_ua)}
+            for clock_mhz, current_ua in zip(CLOCKS_MHZ, run_current_ua, strict=True)
+        ],
+        "sleep": rest(1000),
+        "deep_sleep": rest(3),
+    }
+    shipped = asset_path("emulation", "targets", "nucleo-l4r5zi.yaml").read_text()
+    (folder / "clocked.yaml").write_text(shipped.replace("name: nucleo-l4r5zi", "name: clocked"))
+    (folder / "clocked.energy.yaml").write_text(json.dumps({"models": [model]}))
+
+
+def clocked_study(
+    folder,
+    clocks_mhz=CLOCKS_MHZ,
+    minimize=("rmse_total", "energy_per_window_uj", "latency_ms"),
+    subject_to=("latency_ms <= 3",),
+):
+    """A study for which the slow clock is too slow with the larger networks."""
+    written = yaml.safe_load(STUDY.replace("WORKERS", "1"))
+    written["targets"] = {"clocked.yaml": {"clock_mhz": list(clocks_mhz)}}
+    written["policy"] = {"minimize": list(minimize), "subject_to": list(subject_to)}
+    written["search"] |= {"trials": 3}
+    (folder / "study.yaml").write_text(json.dumps(written))
+
+
+@pytest.fixture(scope="module")
+def clocked(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("clocked")
+    clocked_board(folder, RUN_CURRENT_UA)
+    clocked_study(folder)
+    crest("search", "study.yaml", cache=folder / "cache", cwd=folder)
+    return folder
+
+
+def points_of(records):
+    return {point.key: point for r in records if isinstance(r, TrialRecord) for point in r.points}
+
+
+def test_slow_and_steady_wins_on_energy_and_fast_on_latency(clocked):
+    records = records_of(clocked)
+    members = {r.key: r for r in records if isinstance(r, MemberRecord)}
+    front = list(zip(records[-1].front, records[-1].clocks_mhz, strict=True))
+    trained = {number for number, _ in front}
+    slow = {number for number, clock_mhz in front if clock_mhz == 16}
+    assert slow, "a network that is small enough for the slow clock"
+    for number in slow:
+        costs = {clock: members[number, clock].measurement for clock in CLOCKS_MHZ}
+        for name, best in (("energy_per_window_uj", 16), ("latency_ms", 120)):
+            assert min(CLOCKS_MHZ, key=lambda clock, name=name: costs[clock].metrics()[name]) == best
+        # Fewer wait states at the slow clock: the same instructions take fewer cycles.
+        assert costs[16].instructions == costs[120].instructions
+        assert costs[16].cycles.value < costs[80].cycles.value < costs[120].cycles.value
+        assert len({cost.elf_sha256 for cost in costs.values()}) == 3
+    for number in trained:
+        elfs = [(clocked / "runs" / "tiny" / members[point].files["elf"]) for point in front if point[0] == number]
+        assert len({hashlib.sha256(elf.read_bytes()).hexdigest() for elf in elfs}) == len(elfs) > 1
+
+
+def test_a_clock_that_is_too_slow_rules_out_itself_alone(clocked):
+    late = [p for p in points_of(records_of(clocked)).values() if p.state == "infeasible"]
+    assert late and {p.key.clock_mhz for p in late} == {16}
+    kept = {t.number for t in records_of(clocked) if isinstance(t, TrialRecord) and t.state == "complete"}
+    assert {p.number for p in late} <= kept
+    assert all(p.reason.startswith("latency_ms is ") and p.violations["latency_ms <= 3"] > 0 for p in late)
+
+
+def test_a_run_of_several_clocks_is_shown_at_each(clocked):
+    at = {"cache": clocked / "cache", "cwd": clocked}
+    before = (clocked / "runs" / "tiny" / LEDGER_NAME).read_bytes()
+    crest("resume", "runs/tiny", **at)
+    assert (clocked / "runs" / "tiny" / LEDGER_NAME).read_bytes() == before
+    number = records_of(clocked)[-1].front[0]
+    assert "clocked at 80 MHz" in crest("show", "runs/tiny", "--trial", number, "--clock-mhz", 80, **at).stdout
+    wrong = crest("show", "runs/tiny", "--trial", number, "--clock-mhz", 64, **at, check=False)
+    assert wrong.returncode == 3 and "no price at 64 MHz" in wrong.stderr and "120" in wrong.stderr
+    rows = list(csv.DictReader((clocked / "runs" / "tiny" / "front.csv").open()))
+    front = set(zip(records_of(clocked)[-1].front, records_of(clocked)[-1].clocks_mhz, strict=True))
+    assert {(int(row["number"]), float(row["clock_mhz"])) for row in rows} == front
+
+
+def test_another_energy_model_turns_slow_and_steady_into_a_race_to_idle(clocked, tmp_path):
+    """Where running draws nearly the same at every clock, the fastest has the least energy: known without building."""
+    clocked_board(tmp_path, RUN_CURRENT_UA)
+    clocked_study(tmp_path, minimize=("rmse_total", "energy_per_window_uj"), subject_to=())
+    at = {"cache": clocked / "cache", "cwd": tmp_path}
+    crest("search", "study.yaml", **at)
+    before = records_of(tmp_path)
+    assert set(before[-1].clocks_mhz) == {16}
+    clocked_board(tmp_path, run_current_ua=(18500, 17500, 16500))
+    crest("reprice", "runs/tiny", "-o", "again", **at)
+    after = read_ledger(tmp_path / "again" / LEDGER_NAME)
+    assert set(after[-1].clocks_mhz) == {120}
+    for records, preferred in ((before, 16), (after, 120)):
+        complete = [r for r in records if isinstance(r, TrialRecord) and r.state == "complete"]
+        assert {trial.key.clock_mhz for trial in complete} == {preferred}
+    cycles = [{key: point.price.cycles for key, point in points_of(records).items()} for records in (before, after)]
+    assert cycles[0] == cycles[1]
+
+
+@pytest.mark.parametrize(
+    ("clocks_mhz", "code", "words"),
+    [([80, 81], 3, "no clock of 81"), ([80, 16], 4, "no run power at 16 MHz")],
+)
+def test_a_clock_that_cannot_be_priced_is_refused_before_the_first_trial(tmp_path, clocks_mhz, code, words):
+    clocked_board(tmp_path, RUN_CURRENT_UA)
+    energy = tmp_path / "clocked.energy.yaml"
+    model = json.loads(energy.read_text())
+    model["models"][0]["run"].pop()
+    energy.write_text(json.dumps(model))
+    clocked_study(tmp_path, clocks_mhz)
+    done = crest("search", "study.yaml", cache=tmp_path / "cache", cwd=tmp_path, check=False)
+    assert done.returncode == code and words in done.stderr
+    assert not (tmp_path / "runs").exists()
 
 
 def load_cycle_model_factor():

@@ -154,7 +154,7 @@ def test_a_core_whose_clock_runs_on_sleeps_by_its_clock(tmp_path: Path, target: 
 
 def test_the_error_of_programs_left_out_is_the_interval_and_ranking_has_its_own(tmp_path: Path, target: Target) -> None:
     def edit(models: list[dict[str, Any]]) -> None:
-        models[0]["power_error"] = {"low": 0.8, "high": 1.25, "confidence": 0.9, "reason": "left out"}
+        models[0]["run"][0]["power_error"] = {"low": 0.8, "high": 1.25, "confidence": 0.9, "reason": "left out"}
         models[0]["candidate_error"] = {"low": 0.95, "high": 1.05, "confidence": 0.9, "reason": "left out"}
 
     states = load_changed(tmp_path, target, edit).states(64, "flash", 3.0)
@@ -167,7 +167,7 @@ def test_the_error_of_programs_left_out_is_the_interval_and_ranking_has_its_own(
     whole, ranking = (characterise(latency, s, window).energy_per_window_uj for s in (states, states.ranking))
     assert whole.low and ranking.low and ranking.high and whole.high
     assert whole.low < ranking.low < ranking.high < whole.high and whole.value == ranking.value
-    bare = load_energy_model(target).states(64, "flash", 3.0).ranking.run_power_uw
+    bare = load_changed(tmp_path, target, _drop("candidate_error")).states(64, "flash", 3.0).ranking.run_power_uw
     assert bare.value is None and "between programs" in (bare.reason or "")
 
 
@@ -178,7 +178,7 @@ def test_what_a_reader_must_know_is_noted(tmp_path: Path, target: Target) -> Non
     noted = model.notes(64, "flash", WORK._replace(counts={"instructions": 1000, "fp": 200}))
     assert "extrapolated" in noted[1] and "fp per instruction" in noted[1]
     narrowed = {"low": 0.9, "high": 1.1, "confidence": 0.9, "reason": "left out"}
-    model = load_changed(tmp_path, target, _set("power_error", value=narrowed))
+    model = load_changed(tmp_path, target, _set("run", 0, "power_error", value=narrowed))
     assert "set-up that is not known" in model.notes(64, "flash", WORK)[1]
     published = load_energy_model(target, "whole_board")
     assert published.notes(64, "flash", WORK) == ()
@@ -286,7 +286,10 @@ def _drop(*path: Any) -> Any:
         (_set("event_energy_pj", value={"smald": {"value": 1, "low": 1, "high": 1, **GROUNDS}}), "no count 'smald'"),
         (_set("domain", value={"load_qspi": {"low": 0, "high": 1}}), "no count 'load_qspi'"),
         (_set("run", 0, "current_ua", "kind", value="fit"), "needs data and residual"),
-        (_set("power_error", value={"low": 1.1, "high": 1.2, "confidence": 0.9, "reason": "odd"}), "power_error.low"),
+        (
+            _set("run", 0, "power_error", value={"low": 1.1, "high": 1.2, "confidence": 0.9, "reason": "odd"}),
+            "power_error.low",
+        ),
         (lambda models: models[0]["run"].append(models[0]["run"][0]), "share their clock"),
         (_set("sleep", "clock_mhz", value=32), "sleep is given once, or once for each clock_mhz of run"),
         (lambda models: models[0].update(sleep=[models[0]["sleep"]] * 2), "sleep is given once, or once for each"),

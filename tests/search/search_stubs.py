@@ -1,6 +1,7 @@
 """A small search problem with quick deterministic evaluators; also a program, for tests that kill it.
 
-Latency and energy grow with the size of the network, the error falls with it; some candidates fail, by their hash.
+Latency and energy grow with the size of the network, the error falls with it; some candidates fail, by their hash. A
+faster clock takes less time and more energy.
 """
 
 import functools
@@ -33,25 +34,25 @@ def chance(*parts):
     return int.from_bytes(digest[:6], "big") / 2**48
 
 
-def measurement(latency_ms, *, energy_uj=None, missed=None, factor=1.0):
+def measurement(latency_ms, *, energy_uj=None, missed=None, factor=1.0, clock_mhz=64):
     exact = functools.partial(Estimate, origin="emulated")
     energy = Estimate.absent("no energy model") if energy_uj is None else exact(value=energy_uj * factor)
     return Measurement(
         target="board",
         backend="stub",
         schedule="cadenced 200 ms",
-        clock_mhz=64,
+        clock_mhz=clock_mhz,
         elf_sha256="0" * 64,
         toolchain="stub",
         timing_model="stub",
         energy_model="stub",
         golden_pairs_checked=0,
         memory=MemoryReport(
-            weights_bytes=int(latency_ms * 100),
+            weights_bytes=int(latency_ms * clock_mhz / 64 * 100),
             code_bytes=5000,
             flash_harness_bytes=0,
             flash_total_bytes=5000,
-            arena_bytes=int(latency_ms * 50),
+            arena_bytes=int(latency_ms * clock_mhz / 64 * 50),
             arena_lower_bound_bytes=0,
             static_ram_bytes=0,
             stack_bytes=100,
@@ -60,7 +61,7 @@ def measurement(latency_ms, *, energy_uj=None, missed=None, factor=1.0):
         ),
         layers=(LayerCost(index=0, name="l", operator="CONV_2D", macs=1, instructions=1, cycles=1.0),),
         instructions=1000,
-        cycles=exact(value=latency_ms * 64000 * factor),
+        cycles=exact(value=latency_ms * clock_mhz * 1000 * factor),
         latency_ms=exact(value=latency_ms * factor),
         energy_per_inference_uj=energy,
         energy_per_window_uj=energy,
@@ -87,15 +88,17 @@ class Stub:
             with Path(self.log).open("a") as file:
                 file.write(f"{word} {number}\n")
 
-    def price(self, candidate, quantization):
+    def price(self, candidate, quantization, clock_mhz=None):
         time.sleep(self.delay_s)
         cost = latency_ms(candidate, quantization)
         if cost > 150:
             raise CapacityError("does not fit", hint="take fewer filters")
         if chance("emulation", candidate) < 0.05:
             raise EmulationError("bus fault at 0x20041000")
-        energy = cost * (40 if candidate["skip"] else 37)
-        return Priced(measurement(cost, energy_uj=energy), {"flops": cost * 1e4, "macs": cost * 5e3}, f"key {cost}")
+        speed = (clock_mhz or 64) / 64
+        energy = cost * speed**0.5 * (40 if candidate["skip"] else 37)
+        price = measurement(cost / speed, energy_uj=energy, clock_mhz=clock_mhz or 64)
+        return Priced(price, {"flops": cost * 1e4, "macs": cost * 5e3}, f"key {cost}")
 
     def train(self, number, candidate, quantization, on_epoch):
         self.note("train", number)
@@ -114,9 +117,13 @@ class Stub:
     def finish(self, record):
         self.note("finish", record.number)
         time.sleep(self.delay_s)
-        cost = latency_ms(record.candidate, record.quantization)
-        energy = record.price.energy_per_inference_uj.value
-        final = measurement(cost, energy_uj=energy, factor=1.0 + 0.2 * chance("final", record.number))
+        price = record.price
+        final = measurement(
+            price.latency_ms.value,
+            energy_uj=price.energy_per_inference_uj.value,
+            factor=1.0 + 0.2 * chance("final", record.number),
+            clock_mhz=price.clock_mhz,
+        )
         return Finished(
             final,
             record.metrics,
@@ -131,14 +138,14 @@ def stub_evaluators(log=None, delay_s=0.0):
     return Evaluators(pricer=stub, trainer=stub)
 
 
-def make_plan(policy=None, quantization=("int8", "float32"), space=None, **search):
+def make_plan(policy=None, quantization=("int8", "float32"), space=None, clock_mhz=None, **search):
     study = parse_study(
         {
             "name": "stub",
             "workload": {"odometry": {}},
             "model": {"family": "stub"},
             "quantization": list(quantization),
-            "targets": ["board"],
+            "targets": {"board": {"clock_mhz": clock_mhz}},
             "policy": policy
             or {
                 "minimize": ["rmse_total", "energy_per_inference_uj"],

@@ -7,6 +7,9 @@ import yaml
 from crest.errors import StudyError
 from crest.placement import Placement, uniform
 from crest.study import Constraint, Study, load_study, parse_study
+from crest.targets import load_target
+
+EXAMPLES = sorted((Path(__file__).resolve().parents[2] / "examples").glob("*.yaml"))
 
 MINIMAL = {
     "name": "walk",
@@ -182,6 +185,10 @@ def test_relative_paths_start_from_the_study_file(tmp_path, monkeypatch):
         (with_value("targets", ["a", {"a": {}}]), ["targets", "given twice: a"]),
         (with_value("targets", [3]), ["targets", "3 is neither a name"]),
         (with_value("targets", {"a": {"placment": "auto"}}), ["targets.a.placment", "did you mean 'placement'"]),
+        (with_value("targets", {"a": {"clock_mhz": 0}}), ["targets.a.clock_mhz.0", "greater than 0"]),
+        (with_value("targets", {"a": {"clock_mhz": "fast"}}), ["targets.a.clock_mhz.0", "number"]),
+        (with_value("targets", {"a": {"clock_mhz": []}}), ["targets.a.clock_mhz", "at least 1 item"]),
+        (with_value("targets", {"a": {"clock_mhz": [16, 80, 16]}}), ["targets.a.clock_mhz", "given twice: 16.0"]),
         (with_value("targets", {"a": {"placement": "flash"}}), ["targets.a.placement", "nor a mapping with code"]),
         (with_value("targets", {"a": {"placement": {"arena": 3}}}), ["targets.a.placement.arena"]),
         (with_value("quantization", "int4"), ["quantization.0", "int8"]),
@@ -299,8 +306,27 @@ def test_a_runtime_that_makes_no_sense(written):
         parse_study(with_value("runtime", written))
 
 
-def test_a_study_may_name_one_of_the_clocks_of_its_board(tmp_path):
-    assert load_study(written(tmp_path, MINIMAL)).clock_mhz is None
-    assert load_study(written(tmp_path, with_value("targets", {"a": {"clock_mhz": 80}}))).clock_mhz == 80
-    with pytest.raises(StudyError, match=r"targets\.a\.clock_mhz"):
-        load_study(written(tmp_path, with_value("targets", {"a": {"clock_mhz": 0}})))
+@pytest.mark.parametrize(
+    ("named", "clocks_mhz", "recorded"),
+    [(None, (None,), None), (80, (80.0,), 80.0), ([80], (80.0,), 80.0), ([120, 16], (120.0, 16.0), [120.0, 16.0])],
+)
+def test_a_study_may_name_one_or_several_of_the_clocks_of_its_board(tmp_path, named, clocks_mhz, recorded):
+    study = load_study(written(tmp_path, with_value("targets", {"a": {"clock_mhz": named}})))
+    assert study.clocks_mhz == clocks_mhz
+    dumped = study.model_dump(mode="json")
+    assert dumped["targets"]["a"]["clock_mhz"] == recorded
+    assert parse_study(dumped, folder=tmp_path) == study
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.name)
+def test_examples_are_studies_of_boards_and_clocks_that_exist(path):
+    study = load_study(path)
+    board = load_target(study.target)
+    assert all(board.at(clock_mhz) for clock_mhz in study.clocks_mhz)
+
+
+def test_one_clock_is_the_same_study_as_a_list_of_one():
+    one, several = (parse_study(with_value("targets", {"a": {"clock_mhz": clock}})) for clock in (80, [80]))
+    assert one.canonical_sha256() == several.canonical_sha256()
+    more = parse_study(with_value("targets", {"a": {"clock_mhz": [80, 16]}}))
+    assert more.canonical_sha256() != one.canonical_sha256()

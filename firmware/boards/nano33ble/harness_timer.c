@@ -59,7 +59,8 @@ static void start_high_frequency_crystal(void) {
   UARTE_ENABLE = UARTE_ON;
 }
 
-int board_timer_start(enum board_state state, board_timer *timer) {
+int board_timer_start(enum board_state state, uint32_t period_us, board_timer *timer) {
+  (void)period_us; /* the range of its timers is minutes */
   deep = state == BOARD_DEEP_SLEEP;
   base = deep ? RTC2 : TIMER0;
   interrupt = deep ? RTC2_INTERRUPT : TIMER0_INTERRUPT;

@@ -2,39 +2,7 @@
 /* Raspberry Pi Pico: RP2040 at 133 MHz from its 12 MHz crystal; UART0 on GPIO0 (TX) and GPIO1 (RX).
  * Registers and sequences: RP2040 datasheet, chapters resets, clocks, XOSC, PLL, GPIO, UART. */
 #include "board.h"
-
-#define REGISTER(address) (*(volatile uint32_t *)(address))
-
-#define RESETS_RESET REGISTER(0x4000C000u)
-#define RESETS_RESET_DONE REGISTER(0x4000C008u)
-#define RESET_IO_BANK0 (1u << 5)
-#define RESET_PADS_BANK0 (1u << 8)
-#define RESET_PLL_SYS (1u << 12)
-#define RESET_UART0 (1u << 22)
-
-#define XOSC_CTRL REGISTER(0x40024000u)
-#define XOSC_STATUS REGISTER(0x40024004u)
-#define XOSC_STARTUP REGISTER(0x4002400Cu)
-#define XOSC_ENABLE_1_15_MHZ 0xFABAA0u
-#define XOSC_STABLE (1u << 31)
-
-#define PLL_SYS_CS REGISTER(0x40028000u)
-#define PLL_SYS_PWR REGISTER(0x40028004u)
-#define PLL_SYS_FBDIV REGISTER(0x40028008u)
-#define PLL_SYS_PRIM REGISTER(0x4002800Cu)
-#define PLL_LOCK (1u << 31)
-#define PLL_PWR_DSMPD (1u << 2)
-#define PLL_PWR_POSTDIVPD (1u << 3)
-
-#define CLK_REF_CTRL REGISTER(0x40008030u)
-#define CLK_REF_SELECTED REGISTER(0x40008038u)
-#define CLK_SYS_CTRL REGISTER(0x4000803Cu)
-#define CLK_SYS_SELECTED REGISTER(0x40008044u)
-#define CLK_PERI_CTRL REGISTER(0x40008048u)
-#define REF_XOSC 2u
-#define SYS_REF 0u
-#define SYS_AUX 1u /* the auxiliary source 0 is PLL_SYS */
-#define PERI_ENABLE (1u << 11)
+#include "rp2040.h"
 
 #define IO_BANK0_CTRL(pin) REGISTER(0x40014004u + 8u * (pin))
 #define PADS_BANK0(pin) REGISTER(0x4001C004u + 4u * (pin))
@@ -58,16 +26,19 @@
 #define BAUD 115200u
 #define BAUD_DIVIDER_64THS ((CLOCK_HZ * 4u + BAUD / 2u) / BAUD) /* 16 samples a bit, in 64ths */
 
-static void release(uint32_t blocks) {
+void rp2040_release(uint32_t blocks) {
   RESETS_RESET &= ~blocks;
   while ((RESETS_RESET_DONE & blocks) != blocks) {
   }
 }
 
-static void start_clock(void) {
-  CLK_SYS_CTRL = SYS_REF; /* a debugger may have left it on the PLL */
+void rp2040_leave_pll(void) {
+  CLK_SYS_CTRL = SYS_REF;
   while (CLK_SYS_SELECTED != 1u << SYS_REF) {
   }
+}
+
+static void start_crystal(void) {
   XOSC_STARTUP = CRYSTAL_HZ / 1000u / 256u + 1u; /* 1 ms */
   XOSC_CTRL = XOSC_ENABLE_1_15_MHZ;
   while (!(XOSC_STATUS & XOSC_STABLE)) {
@@ -75,8 +46,11 @@ static void start_clock(void) {
   CLK_REF_CTRL = REF_XOSC;
   while (CLK_REF_SELECTED != 1u << REF_XOSC) {
   }
+}
+
+void rp2040_start_pll(void) {
   RESETS_RESET |= RESET_PLL_SYS;
-  release(RESET_PLL_SYS);
+  rp2040_release(RESET_PLL_SYS);
   PLL_SYS_CS = 1;      /* 12 MHz / 1 */
   PLL_SYS_FBDIV = 133; /* * 133 = 1596 MHz, of 750 to 1600 */
   PLL_SYS_PWR = PLL_PWR_DSMPD | PLL_PWR_POSTDIVPD;
@@ -90,9 +64,11 @@ static void start_clock(void) {
 }
 
 void board_init(void) {
-  start_clock();
+  rp2040_leave_pll(); /* a debugger may have left the clock on it */
+  start_crystal();
+  rp2040_start_pll();
   CLK_PERI_CTRL = PERI_ENABLE; /* from the system clock; the UART leaves its reset only with a clock */
-  release(RESET_IO_BANK0 | RESET_PADS_BANK0 | RESET_UART0);
+  rp2040_release(RESET_IO_BANK0 | RESET_PADS_BANK0 | RESET_UART0);
   PADS_BANK0(1) = PAD_INPUT_PULL_UP; /* a line that nobody drives is idle */
   IO_BANK0_CTRL(0) = FUNCTION_UART;
   IO_BANK0_CTRL(1) = FUNCTION_UART;

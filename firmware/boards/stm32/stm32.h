@@ -39,11 +39,4 @@ void stm32f7_usart_write(uint32_t usart, const uint8_t *data, uint32_t bytes);
 
 void cortex_m7_enable_caches(void);
 
-/* The timer that ends a sleep: where its clock is enabled, its interrupt, and what it counts. */
-typedef struct {
-  uint32_t enable_register, enable_bit, interrupt, hz;
-} stm32_timer_facts;
-
-extern const stm32_timer_facts stm32_tim2; /* every board says so */
-
 #endif

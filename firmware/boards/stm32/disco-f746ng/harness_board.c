@@ -1,11 +1,27 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* 32F746GDISCOVERY: STM32F746 at 216 or 108 MHz from its 25 MHz crystal; USART1 is the ST-LINK's serial port.
- * Registers and sequences: RM0385, chapters PWR (over-drive), RCC, FLASH, GPIO. */
+ * Registers and sequences: RM0385, chapters PWR (over-drive, Stop), RCC, FLASH, GPIO, EXTI. */
 #include "board.h"
 #include "stm32f4.h"
+#include "stm32_wait.h"
 
 #define USART1 0x40011000u
+#define RCC_BDCR 0x40023870u
+#define RCC_DCKCFGR2 0x40023890u
+#define EXTI_IMR 0x40013C00u
+#define EXTI_RTSR 0x40013C08u
+#define EXTI_PR 0x40013C14u
+
 #define ACR_ARTEN (1u << 9)
+#define APB1ENR_LPTIM1 (1u << 9)
+#define BDCR_LSEON (1u << 0)
+#define BDCR_LSERDY (1u << 1)
+#define DCKCFGR2_LPTIM1SEL (3u << 24)
+#define DCKCFGR2_LPTIM1SEL_LSE (3u << 24)
+#define EXTI_LPTIM1 (1u << 23)
+#define CR_DBP (1u << 8)
+#define CR_DEEP (1u << 9 | 1u << 1 | 1u << 0) /* flash powered down; Standby instead of Stop; regulator in low power */
+#define CR_DEEP_STOP (1u << 9 | 1u << 0)
 #define AF7 7u
 
 #ifndef CREST_CLOCK_MHZ
@@ -24,10 +40,14 @@
 #endif
 #define CLOCK_HZ (CREST_CLOCK_MHZ * 1000000u)
 
-void board_init(void) {
+static void start_clock(void) {
   uint32_t pll = PLLCFGR_M(25u) | PLLCFGR_N(2u * CREST_CLOCK_MHZ) | PLLCFGR_Q(PLL_Q) | PLLCFGR_R(2u);
   /* The accelerator serves the flash's ITCM port; code is linked for its AXI port, behind the caches. */
   stm32f4_start_clock(0, pll, ACR_PRFTEN | ACR_ARTEN, WAIT_STATES, OVER_DRIVE);
+}
+
+void board_init(void) {
+  start_clock();
   cortex_m7_enable_caches();
   set_bits(RCC_AHB1ENR, AHB1ENR_GPIOA | AHB1ENR_GPIOB);
   set_bits(RCC_APB2ENR, APB2ENR_USART1);
@@ -43,4 +63,23 @@ void board_write(const uint8_t *data, uint32_t bytes) { stm32f7_usart_write(USAR
 uint32_t board_clock_hz(void) { return CLOCK_HZ; }
 
 /* APB1 is a quarter of the core's clock, its timers count twice that */
-const stm32_timer_facts stm32_tim2 = {RCC_APB1ENR, 1u << 0, 28u, CLOCK_HZ / 2u};
+const stm32_timer stm32_sleep_timer = {TIM2, RCC_APB1ENR, 1u << 0, 28u, CLOCK_HZ / 2u};
+
+static const stm32_timer lptim1 = {0x40002400u, RCC_APB1ENR, APB1ENR_LPTIM1, 93u, LSE_HZ};
+
+const stm32_timer *stm32_prepare_stop(void) {
+  set_bits(PWR_CR, CR_DBP); /* or the crystal cannot be started */
+  set_bits(RCC_BDCR, BDCR_LSEON);
+  wait_for(RCC_BDCR, BDCR_LSERDY, BDCR_LSERDY);
+  set_field(RCC_DCKCFGR2, DCKCFGR2_LPTIM1SEL, DCKCFGR2_LPTIM1SEL_LSE);
+  set_bits(EXTI_IMR, EXTI_LPTIM1);
+  set_bits(EXTI_RTSR, EXTI_LPTIM1);
+  set_field(PWR_CR, CR_DEEP, CR_DEEP_STOP);
+  return &lptim1;
+}
+
+/* The core wakes on the 16 MHz oscillator; over-drive is off, and so are the crystal and the PLL. */
+void stm32_leave_stop(void) {
+  REGISTER(EXTI_PR) = EXTI_LPTIM1;
+  start_clock();
+}

@@ -3,6 +3,7 @@
  * Registers and sequences: RM0390, chapters PWR (over-drive), RCC, FLASH, GPIO. */
 #include "board.h"
 #include "stm32f4.h"
+#include "stm32_wait.h"
 
 #define USART2 0x40004400u
 #define ACR_ICEN (1u << 9)
@@ -42,4 +43,4 @@ void board_write(const uint8_t *data, uint32_t bytes) { stm32f4_usart_write(USAR
 uint32_t board_clock_hz(void) { return CLOCK_HZ; }
 
 /* APB1 is a quarter of the core's clock, its timers count twice that */
-const stm32_timer_facts stm32_tim2 = {RCC_APB1ENR, 1u << 0, 28u, CLOCK_HZ / 2u};
+const stm32_timer stm32_sleep_timer = {TIM2, RCC_APB1ENR, 1u << 0, 28u, CLOCK_HZ / 2u};

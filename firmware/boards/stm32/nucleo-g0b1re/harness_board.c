@@ -1,14 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* NUCLEO-G0B1RE: STM32G0B1 at 64, 32 or 16 MHz from its own 16 MHz oscillator; USART2 is the ST-LINK's serial port.
- * Registers: RM0444, chapters RCC, FLASH, GPIO, USART. After reset the regulator is in range 1; it stays there. */
+ * Registers: RM0444, chapters RCC, FLASH, GPIO, USART, PWR (Stop 1), EXTI. After reset the regulator is in range 1; it stays there. */
 #include "board.h"
 #include "stm32.h"
+#include "stm32_wait.h"
 
 #define RCC_CR 0x40021000u
 #define RCC_CFGR 0x40021008u
 #define RCC_PLLCFGR 0x4002100Cu
 #define RCC_IOPENR 0x40021034u
 #define RCC_APBENR1 0x4002103Cu
+#define RCC_CCIPR 0x40021054u
+#define RCC_BDCR 0x4002105Cu
+#define PWR_CR1 0x40007000u
+#define EXTI_IMR1 0x40021880u
 #define FLASH_ACR 0x40022000u
 #define GPIOA 0x50000000u
 #define USART2 0x40004400u
@@ -28,6 +33,16 @@
 #define CFGR_SWS_SHIFT 3u
 #define IOPENR_GPIOA (1u << 0)
 #define APBENR1_USART2 (1u << 17)
+#define APBENR1_PWR (1u << 28)
+#define APBENR1_LPTIM1 (1u << 31)
+#define CCIPR_LPTIM1SEL (3u << 18)
+#define CCIPR_LPTIM1SEL_LSE (3u << 18)
+#define BDCR_LSEON (1u << 0)
+#define BDCR_LSERDY (1u << 1)
+#define CR1_LPMS 7u
+#define CR1_LPMS_STOP_1 1u
+#define CR1_DBP (1u << 8)
+#define IMR1_LPTIM1 (1u << 29)
 #define ACR_LATENCY 7u
 #define ACR_PRFTEN (1u << 8)
 #define ACR_ICEN (1u << 9)
@@ -85,4 +100,19 @@ void board_write(const uint8_t *data, uint32_t bytes) { stm32f7_usart_write(USAR
 
 uint32_t board_clock_hz(void) { return CLOCK_HZ; }
 
-const stm32_timer_facts stm32_tim2 = {RCC_APBENR1, 1u << 0, 15u, CLOCK_HZ};
+const stm32_timer stm32_sleep_timer = {TIM2, RCC_APBENR1, 1u << 0, 15u, CLOCK_HZ};
+
+static const stm32_timer lptim1 = {0x40007C00u, RCC_APBENR1, APBENR1_LPTIM1, 17u, LSE_HZ};
+
+const stm32_timer *stm32_prepare_stop(void) {
+  set_bits(RCC_APBENR1, APBENR1_PWR);
+  set_bits(PWR_CR1, CR1_DBP); /* or the crystal cannot be started */
+  set_bits(RCC_BDCR, BDCR_LSEON);
+  wait_for(RCC_BDCR, BDCR_LSERDY, BDCR_LSERDY);
+  set_field(RCC_CCIPR, CCIPR_LPTIM1SEL, CCIPR_LPTIM1SEL_LSE);
+  set_bits(EXTI_IMR1, IMR1_LPTIM1);
+  set_field(PWR_CR1, CR1_LPMS, CR1_LPMS_STOP_1);
+  return &lptim1;
+}
+
+void stm32_leave_stop(void) { start_clock(); } /* the core wakes on the 16 MHz oscillator */

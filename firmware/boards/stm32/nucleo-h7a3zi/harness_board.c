@@ -4,6 +4,7 @@
  * Registers and sequences: RM0455, chapters PWR, RCC, FLASH, GPIO, USART. */
 #include "board.h"
 #include "stm32h7.h"
+#include "stm32_wait.h"
 
 #define RCC_CDCFGR1 0x58024418u
 #define RCC_CDCFGR2 0x5802441Cu
@@ -75,4 +76,4 @@ void board_write(const uint8_t *data, uint32_t bytes) { stm32f7_usart_write(USAR
 uint32_t board_clock_hz(void) { return CLOCK_HZ; }
 
 /* APB1 is half of the core's clock, its timers count twice that */
-const stm32_timer_facts stm32_tim2 = {RCC_APB1LENR, 1u << 0, 28u, CLOCK_HZ};
+const stm32_timer stm32_sleep_timer = {TIM2, RCC_APB1LENR, 1u << 0, 28u, CLOCK_HZ};

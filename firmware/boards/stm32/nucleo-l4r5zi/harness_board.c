@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* NUCLEO-L4R5ZI: STM32L4R5 at 120, 80 or 16 MHz from its own 16 MHz oscillator; LPUART1 is the ST-LINK's serial port.
- * Registers and sequences: RM0432, chapters PWR (range 1 boost, VDDIO2), RCC, FLASH, GPIO, LPUART. */
+ * Registers and sequences: RM0432, chapters PWR (range 1 boost, VDDIO2, Stop 2), RCC, FLASH, EXTI, GPIO, LPUART. */
 #include "board.h"
 #include "stm32.h"
+#include "stm32_wait.h"
 
 #define RCC_CR 0x40021000u
 #define RCC_CFGR 0x40021008u
@@ -10,10 +11,13 @@
 #define RCC_AHB2ENR 0x4002104Cu
 #define RCC_APB1ENR1 0x40021058u
 #define RCC_APB1ENR2 0x4002105Cu
+#define RCC_CCIPR 0x40021088u
+#define RCC_BDCR 0x40021090u
 #define PWR_CR1 0x40007000u
 #define PWR_CR2 0x40007004u
 #define PWR_SR2 0x40007014u
 #define PWR_CR5 0x40007080u
+#define EXTI_IMR2 0x40010420u
 #define FLASH_ACR 0x40022000u
 #define GPIOG 0x48001800u
 #define LPUART1 0x40008000u
@@ -33,9 +37,19 @@
 #define CFGR_SWS_SHIFT 2u
 #define CFGR_HPRE (15u << 4)
 #define CFGR_HPRE_2 (8u << 4)
+#define CFGR_STOPWUCK (1u << 15) /* the core wakes on the 16 MHz oscillator */
+#define BDCR_LSEON (1u << 0)
+#define BDCR_LSERDY (1u << 1)
+#define CCIPR_LPTIM1SEL (3u << 18)
+#define CCIPR_LPTIM1SEL_LSE (3u << 18)
 #define AHB2ENR_GPIOG (1u << 6)
 #define APB1ENR1_PWR (1u << 28)
+#define APB1ENR1_LPTIM1 (1u << 31)
 #define APB1ENR2_LPUART1 (1u << 0)
+#define CR1_LPMS 7u
+#define CR1_LPMS_STOP_2 2u
+#define CR1_DBP (1u << 8)
+#define IMR2_LPTIM1 (1u << 0) /* line 32 */
 #define CR1_VOS (3u << 9)
 #define CR1_VOS_1 (1u << 9)
 #define CR2_IOSV (1u << 9)
@@ -113,4 +127,19 @@ void board_write(const uint8_t *data, uint32_t bytes) { stm32f7_usart_write(LPUA
 
 uint32_t board_clock_hz(void) { return CLOCK_HZ; }
 
-const stm32_timer_facts stm32_tim2 = {RCC_APB1ENR1, 1u << 0, 28u, CLOCK_HZ};
+const stm32_timer stm32_sleep_timer = {TIM2, RCC_APB1ENR1, 1u << 0, 28u, CLOCK_HZ};
+
+static const stm32_timer lptim1 = {0x40007C00u, RCC_APB1ENR1, APB1ENR1_LPTIM1, 65u, LSE_HZ};
+
+const stm32_timer *stm32_prepare_stop(void) {
+  set_bits(PWR_CR1, CR1_DBP); /* or the crystal cannot be started */
+  set_bits(RCC_BDCR, BDCR_LSEON);
+  wait_for(RCC_BDCR, BDCR_LSERDY, BDCR_LSERDY);
+  set_field(RCC_CCIPR, CCIPR_LPTIM1SEL, CCIPR_LPTIM1SEL_LSE);
+  set_bits(RCC_CFGR, CFGR_STOPWUCK);
+  set_bits(EXTI_IMR2, IMR2_LPTIM1);
+  set_field(PWR_CR1, CR1_LPMS, CR1_LPMS_STOP_2);
+  return &lptim1;
+}
+
+void stm32_leave_stop(void) { start_clock(); }

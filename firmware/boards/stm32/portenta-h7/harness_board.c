@@ -4,6 +4,7 @@
  * Registers and sequences: RM0399, chapters PWR, RCC, SYSCFG, FLASH, GPIO, USART. */
 #include "board.h"
 #include "stm32h7.h"
+#include "stm32_wait.h"
 
 #define RCC_D1CFGR 0x58024418u
 #define RCC_D2CFGR 0x5802441Cu
@@ -120,4 +121,4 @@ void board_write(const uint8_t *data, uint32_t bytes) { stm32f7_usart_write(USAR
 uint32_t board_clock_hz(void) { return CLOCK_HZ; }
 
 /* APB1 is a quarter of the core's clock, its timers count twice that */
-const stm32_timer_facts stm32_tim2 = {RCC_APB1LENR, 1u << 0, 28u, CLOCK_HZ / 2u};
+const stm32_timer stm32_sleep_timer = {TIM2, RCC_APB1LENR, 1u << 0, 28u, CLOCK_HZ / 2u};
