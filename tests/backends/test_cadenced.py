@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import shutil
 from types import SimpleNamespace
 
 import pytest
@@ -29,8 +30,8 @@ BESIDE_CYCLES = 1500
 
 
 @functools.cache
-def program(name: str, toolchain: str = "zig"):
-    target = load_target(name)
+def program(name: str, toolchain: str = "zig", clock_mhz: float | None = None):
+    target = load_target(name).at(clock_mhz)
     lowered = lower_graph(import_tflite(residual_model(), "small"), target.core)
     return build_program(lowered, target, target_toolchain(toolchain, target))
 
@@ -59,6 +60,19 @@ def test_windows_are_released_at_the_period_and_the_board_sleeps_in_between(name
     assert 0 <= run_cycles - record.inference_cycles < 3 * BESIDE_CYCLES
     assert record.backend == EmulatedBackend().identity
     assert record.elf_sha256 == program(name).elf_sha256
+
+
+@pytest.mark.parametrize(("name", "clock_mhz"), [(n, mhz) for n in target_names() for mhz in load_target(n).clock_mhz])
+@pytest.mark.parametrize("toolchain", ["zig", "gcc"])
+def test_every_clock_keeps_the_period_with_both_compilers(name, clock_mhz, toolchain):
+    if toolchain == "gcc" and not shutil.which("arm-none-eabi-gcc"):
+        pytest.skip("arm-none-eabi-gcc is not on PATH")
+    built = program(name, toolchain, clock_mhz)
+    for sleep in ("sleep", "deep_sleep"):
+        if (name, sleep) in ABLE:
+            record = EmulatedBackend().run_cadenced(built, Cadenced(period_ms=7.5, sleep=sleep), 2)
+            assert (record.clock_mhz, record.missed, record.wake_ups) == (clock_mhz, 0, 2)
+            assert record.duration_ms == pytest.approx(15.0, abs=2e3 / record.timer_hz)
 
 
 @pytest.mark.parametrize(("name", "sleep"), [pair for pair in STATES if pair in WITHOUT])
