@@ -29,6 +29,7 @@ from crest.schedule import (
     battery_life_h,
     cadenced,
     characterise,
+    kept_share,
     window_estimates,
 )
 
@@ -168,8 +169,11 @@ def break_even(one: Alternative, other: Alternative, schedule: Cadenced, *, rese
         other: another clock, another sleep state, or both.
         schedule: margin and sensors of both; its period and its state are not looked at.
         reserve_cpu_pct: share of each period that must be left to the application for a period to be kept.
+
+    Raises:
+        StudyError: ``reserve_cpu_pct`` outside of [0, 100).
     """
-    pair = _Pair(one, other, schedule, 1 - reserve_cpu_pct / 100)
+    pair = _Pair(one, other, schedule, kept_share(reserve_cpu_pct))
     floor, at_end = pair.both_from_ms(), pair.gap_uj(LONGEST_PERIOD_MS)
 
     def found(period_ms: Estimate, rest_ms: Estimate | None = None, **order: Any) -> BreakEven:

@@ -81,6 +81,11 @@ def test_a_crossing_before_the_deadline_does_not_count():
     assert found.period_ms.value is None and found.below == found.above == "80 MHz, deep_sleep"
 
 
+def test_nothing_can_be_kept_of_a_period_that_is_all_reserved():
+    with pytest.raises(StudyError, match=r"cpu_pct: 100"):
+        break_even(fast("sleep"), fast(), ANY, reserve_cpu_pct=100)
+
+
 def test_the_same_twice_has_nothing_to_choose():
     found = break_even(fast(), fast(), ANY)
     assert found.period_ms.reason == "both take the same energy at every period"

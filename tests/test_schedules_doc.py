@@ -45,7 +45,7 @@ def folder(tmp_path):
 def run(arguments, folder):
     command, environment = [sys.executable, *arguments], {**os.environ, "COLUMNS": "200"}
     return subprocess.run(
-        [sys.executable, *arguments],
+        command,
         cwd=folder,
         capture_output=True,
         text=True,
