@@ -209,11 +209,14 @@ class _Pair:
         self._schedules = [
             cadenced(LONGEST_PERIOD_MS, alternative.sleep, schedule.wake_margin_ms) for alternative in (one, other)
         ]
-        estimates = [
-            window_estimates(a.latency_ms, a.states, s) for a, s in zip((one, other), self._schedules, strict=True)
+        # An estimate is shared where it is the same one of the same quantity.
+        named = [
+            list(enumerate(window_estimates(a.latency_ms, a.states, s)))
+            for a, s in zip((one, other), self._schedules, strict=True)
         ]
-        self._distinct = tuple(dict.fromkeys((*estimates[0], *estimates[1])))
-        self._places = [[self._distinct.index(estimate) for estimate in own] for own in estimates]
+        distinct = list(dict.fromkeys((*named[0], *named[1])))
+        self._distinct = tuple(estimate for _, estimate in distinct)
+        self._places = [[distinct.index(name) for name in own] for own in named]
 
     def over(self, function: Callable[[Window, Window], float]) -> Estimate:
         """A function of both windows, over the box of all intervals."""

@@ -126,6 +126,15 @@ def test_the_error_of_a_shared_estimate_is_common_to_both():
     assert [found.rest_ms.low, found.rest_ms.high] == pytest.approx([found.rest_ms.value] * 2)
 
 
+def test_equal_estimates_of_different_quantities_are_not_shared():
+    """1 to 2 ms of latency and 1 to 2 uW of rest are not the same error."""
+    twice = spread(1.0, 1.0, 2.0)
+    resting = SleepState(power_uw=twice, wake_up_ms=exact(0.0), wake_up_energy_uj=exact(0.0))
+    one = Alternative(80.0, "sleep", exact(1.0), board(2000.0, LIGHT, DEEP).model_copy(update={"sleep": resting}))
+    other = Alternative(16.0, "sleep", twice, board(2000.0, rest(0.0, 0.0, 1.0), DEEP))
+    assert break_even(one, other, ANY).period_ms.high == pytest.approx((4 + 1 - 2) / 1e-3 + 1)
+
+
 def test_pairs_differ_in_one_thing():
     every = [make(sleep) for make in (fast, slow) for sleep in ("sleep", "deep_sleep")]
     assert {(found.one, found.other) for found in break_evens(every, ANY)} == {
@@ -223,17 +232,16 @@ def triples(low, high):
 @given(st.data())
 def test_the_true_break_even_lies_inside_the_interval(data):
     """True figures anywhere inside their intervals: their break-even is inside, and what is certain is so."""
-    wide, point = [], []
+    ranges = {"latency": (1, 200), "run": (2e3, 1e5), "rest": (0, 1e3), "wake": (0, 5), "energy": (0, 50)}
+    wide, point, drawn = [], [], {}
     for clock in (80.0, 16.0):
-        drawn = [
-            data.draw(triples(*ends), label)
-            for label, ends in {
-                "latency": (1, 200), "run": (2e3, 1e5), "rest": (0, 1e3), "wake": (0, 5), "energy": (0, 50)
-            }.items()
-        ]  # fmt: skip
+        ends = [(name, *data.draw(triples(*ends), name)) for name, ends in ranges.items()]
+        for name, low, middle, high in ends:
+            # The same estimate of the same quantity is shared: so is its true figure.
+            drawn.setdefault((name, low, middle, high), data.draw(st.floats(low, high), f"true {name}"))
         for made, figures in (
-            (wide, [spread(middle, low, high) for low, middle, high in drawn]),
-            (point, [exact(data.draw(st.floats(low, high))) for low, _, high in drawn]),
+            (wide, [spread(middle, low, high) for _, low, middle, high in ends]),
+            (point, [exact(drawn[name]) for name in ends]),
         ):
             latency, run, power, wake, energy = figures
             state = SleepState(power_uw=power, wake_up_ms=wake, wake_up_energy_uj=energy)
