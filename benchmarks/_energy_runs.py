@@ -26,6 +26,7 @@ class PublishedRun:
     """A row of the table; ``target`` is None for a chip that no target has."""
 
     run: Run
+    macs: Mapping[str, int]
     row: Mapping[str, str]
     target: Target | None
     regulator: str
@@ -82,4 +83,5 @@ def _run(row: Mapping[str, str], targets: list[Target], macs: Mapping[str, Count
         dense_share=operators[DENSE] / sum(operators.values()),
         current_ma=energy_uj / latency_ms / volt,
     )
-    return PublishedRun(run, row, target, regulator, row["core_family"], clock_mhz, volt, latency_ms, energy_uj)
+    core = row["core_family"]
+    return PublishedRun(run, operators, row, target, regulator, core, clock_mhz, volt, latency_ms, energy_uj)

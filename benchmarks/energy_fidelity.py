@@ -17,6 +17,7 @@ from _energy_runs import PublishedRun, published_runs
 from _figures import options, report
 from _silicon import by_half_lines, counts_of, table
 
+from crest.energy import Work, load_energy_models
 from crest.energy.conformal import coverage_bounds, relative_error
 from crest.energy.fitting import Run, by_system, fit_currents, leave_programs_out, leave_systems_out
 from crest.intervals import RelativeError
@@ -52,6 +53,9 @@ class Judgement:
 
     ratios: Mapping[Run, float]
     intervals: Mapping[Run, RelativeError]
+
+    def __bool__(self) -> bool:
+        return bool(self.ratios)
 
     @property
     def errors_pct(self) -> np.ndarray:
@@ -118,6 +122,26 @@ def coefficients(runs: Sequence[Run]) -> None:
         print(f"  {name:<40}{'too few systems' if error is None else span(error)}")
 
 
+def shipped(published: Sequence[PublishedRun]) -> Judgement:
+    """True / predicted by the energy models that ship, with their own intervals; they are fitted on published rows."""
+    ratios: dict[Run, float] = {}
+    intervals: dict[Run, RelativeError] = {}
+    for one in published:
+        if one.target is None:
+            continue
+        rails = [model for model in load_energy_models(one.target) if model.boundary == "mcu_rail"]
+        for model in rails:
+            if not model.conditions.hold_at(one.volt, one.regulator) or one.clock_mhz not in one.target.clock_mhz:
+                continue
+            work = Work(one.latency_ms, {}, one.macs)
+            power = model.states(one.clock_mhz, one.target.code_region, one.volt, work).run_power_uw
+            assert power.value and power.low and power.high and power.confidence
+            ratios[one.run] = one.energy_uj / (power.value * one.latency_ms * 1e-3)
+            low, high = power.low / power.value, power.high / power.value
+            intervals[one.run] = RelativeError(low=low, high=high, confidence=power.confidence, reason=model.identity)
+    return Judgement(ratios, intervals)
+
+
 def compare(published: Sequence[PublishedRun]) -> Figures:
     """All rows, by every way to leave out."""
     runs = [one.run for one in published]
@@ -127,8 +151,11 @@ def compare(published: Sequence[PublishedRun]) -> Figures:
         "trivial_loso": judge(runs, trivial_systems_out),
         "trivial_lomo": judge(runs, trivial_programs_out),
     }
+    if in_energy_models := shipped(published):
+        judged["shipped"] = in_energy_models
     print("published energy in uJ; error in % and 90 % interval of true / predicted, leaving out the system (loso) and")
-    print("the network (lomo), ours and trivial; '-': no other system, or no other network of it, to predict from")
+    print("the network (lomo), ours and trivial; '-': no other system, or no other network of it, to predict from;")
+    print("shipped: by energy_models/, which are fitted on published rows")
     print(f"  {'':<58}{'uJ':>8}" + "".join(f"{name:>20}" for name in judged))
     for one in published:
         cells = "".join(f"{judgement.cell(one.run):>20}" for judgement in judged.values())

@@ -231,6 +231,17 @@ class Window(NamedTuple):
         """From one wake-up event to the next."""
         return max(self.schedule.period_ms, self.active_ms)
 
+    @property
+    def rest_uj_per_ms(self) -> float:
+        """What each further millisecond of a period that is kept costs the board."""
+        return self.sleep_power_uw * _UJ_PER_UW_MS
+
+    @property
+    def fixed_uj(self) -> float:
+        """What a window of the board costs beside ``rest_uj_per_ms`` times its period, where that is kept."""
+        awake_uj = self.run_power_uw * self.awake_ms * _UJ_PER_UW_MS
+        return self.wake_up_energy_uj + awake_uj - self.rest_uj_per_ms * self.active_ms
+
     def energy_uj(self, elapsed_ms: float) -> float:
         """Energy of the board from the wake-up event on; the wake-up draws evenly over its time."""
         waking = min(1.0, elapsed_ms / self.wake_up_ms) if self.wake_up_ms > 0 else float(elapsed_ms > 0)

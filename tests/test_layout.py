@@ -13,7 +13,18 @@ from crest.targets import target_names
 PACKAGE = Path(__file__).resolve().parents[1] / "crest"
 FLOORS = [
     {"errors", "frozen", "units", "yaml_io", "files", "assets"},
-    {"workloads", "targets", "placement", "schedule", "measurement", "intervals", "pareto", "count_names", "meters"},
+    {
+        "workloads",
+        "targets",
+        "placement",
+        "schedule",
+        "alternatives",
+        "measurement",
+        "intervals",
+        "pareto",
+        "count_names",
+        "meters",
+    },
     {"emulators", "energy", "compiler", "models", "study", "ledger"},
     {"timing", "report"},
     {"backends", "profiling"},
