@@ -164,6 +164,8 @@ def test_runs_that_cannot_be_replayed(run, tmp_path):
     assert none.returncode == 11 and "ledger.jsonl: cannot be read" in none.stderr
     (run / "models" / f"{WIDE}.tflite").write_bytes(b"not a model")
     crest("replay", "runs/walk", cwd=tmp_path)
+    replay = crest("show", "runs/walk/replays/default", cwd=tmp_path, check=False)
+    assert replay.returncode == 11 and "line 1 is not the header of a run" in replay.stderr
     broken = rows_of(run)[WIDE, "nano33ble"]
     assert broken["verdict"] == "failed" and broken["reason"].startswith("ModelError")
     (run / "models" / f"{WIDE}.tflite").unlink()

@@ -52,6 +52,16 @@ def test_a_memory_of_one_board_is_not_asked_of_another(stub_source):
     assert plan_replay(chosen, Choices(targets=["nano33ble"])).boards[0].placement.has_auto
 
 
+def test_the_file_of_the_own_board_is_known_by_its_path_and_needed_only_there(stub_source, tmp_path):
+    text = asset_path("emulation", "targets", "nucleo-l4r5zi.yaml").read_text()
+    mine = tmp_path / "mine.yaml"
+    mine.write_text(text.replace("name: nucleo-l4r5zi", "name: mine"))
+    clocked = on_board(stub_source, {str(mine): {"clock_mhz": 16}}, policy={"minimize": ["latency_ms"]})
+    assert [board.label for board in plan_replay(clocked, Choices()).boards] == ["mine 16 MHz"]
+    mine.unlink()
+    assert plan_replay(clocked, Choices(targets=["nano33ble"])).boards[0].label == "nano33ble 64 MHz"
+
+
 @pytest.mark.parametrize(
     ("choices", "words"),
     [
