@@ -52,7 +52,7 @@ def register(app: typer.Typer) -> None:
 
 
 def replay(
-    run: Annotated[Path, typer.Argument(help="The folder of a finished run.", show_default=False)],
+    run: Annotated[Path, typer.Argument(help="The folder of a run.", show_default=False)],
     target: Annotated[
         list[str] | None,
         typer.Option("--target", "-t", help="A board by name, or a .yaml of yours; once for each. By default its own."),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from crest.compiler.toolchain import CompilerChoice
 from crest.energy import load_power
@@ -128,11 +129,10 @@ def _metric(policy: Policy, asked: str | None) -> str:
 
 
 def _boards(study: Study, choices: Choices) -> tuple[ReplayBoard, ...]:
-    own = load_target(study.target)
     boards = []
     for name in choices.targets or (study.target,):
         target = load_target(name)
-        is_own = target == own
+        is_own = (str(Path(name).resolve()) if name.endswith(".yaml") else name) == study.target
         clocks_mhz = choices.clocks_mhz or (study.clocks_mhz if is_own else (None,))
         placement = _placement(study.placement, is_own)
         boards += [ReplayBoard(target.at(clock_mhz), placement) for clock_mhz in clocks_mhz]

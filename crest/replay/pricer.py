@@ -10,6 +10,7 @@ from typing import NamedTuple, Protocol
 from crest.backends.emulated import EmulatedBackend
 from crest.compiler.importer import import_tflite
 from crest.energy import load_power
+from crest.errors import OutputError
 from crest.measurement import Measurement
 from crest.pricing import Conditions, Execution, Pricing, Reserve, read_execution, write_execution
 from crest.replay.plan import ReplayBoard, ReplayPlan
@@ -81,8 +82,14 @@ class BackendPricer:
             execution = pricing.run(pricing.build(self._graph(network.tflite, network.name))).model_copy(
                 update={"key": key}
             )
-            path.parent.mkdir(parents=True, exist_ok=True)
-            write_execution(path, execution)
+            try:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                write_execution(path, execution)
+            except OSError as exc:
+                raise OutputError(
+                    f"{path}: cannot be written: {exc.strerror}",
+                    hint="free some space and run the same command again; nothing recorded before is lost",
+                ) from exc
         return execution
 
     def _pricing(self, network: Network, board: ReplayBoard) -> Pricing:

@@ -51,7 +51,7 @@ class Network:
 
 @dataclass(frozen=True)
 class Source:
-    """A finished run; ``left_out`` are the trained trials whose model file is not there, by number."""
+    """A recorded run; ``left_out`` are the trained trials whose model file is not there, by number."""
 
     folder: Path
     run: str
@@ -68,20 +68,24 @@ class Source:
 
 
 def read_source(folder: Path, *, all_trials: bool = False) -> Source:
-    """Read the networks of a finished run.
+    """Read the networks of a recorded run.
 
     Args:
         folder: the run folder.
         all_trials: every trained network, not the front alone; what has no model file is left out.
 
     Raises:
-        LedgerError: no ledger, a damaged one, a run that is not finished, or one without a network to replay.
+        LedgerError: no ledger, a damaged one, one without a network to replay, or the front of a run that is not
+            finished.
         ModelError: the model file of a front member is gone.
     """
     header, records = read_run(folder)
     view = view_run(records)
-    if view.finished is None:
-        raise LedgerError(f"{folder}: this run is not finished", hint=f"crest resume {folder}")
+    if view.finished is None and not all_trials:
+        raise LedgerError(
+            f"{folder}: this run is not finished",
+            hint=f"crest resume {folder}; or --all-trials, which replays what it has trained",
+        )
     networks, left_out = _networks(folder, view, all_trials)
     if not networks:
         raise LedgerError(
@@ -104,7 +108,7 @@ def _networks(folder: Path, view: RunView, all_trials: bool) -> tuple[tuple[Netw
         tflite = _model_file(folder, entry)
         if tflite is not None:
             networks.append(Network(entry, tflite))
-        elif entry.status != "front":
+        elif all_trials:
             left_out.append(entry.number)
         else:
             raise ModelError(
