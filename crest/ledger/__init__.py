@@ -4,6 +4,8 @@ from crest.ledger.journal import LEDGER_NAME, Ledger, read_ledger, read_run
 from crest.ledger.lines import canonical_json, content
 from crest.ledger.records import (
     LEDGER_SCHEMA,
+    ChosenSampler,
+    EarlierRun,
     FinishedRecord,
     HeaderRecord,
     MemberRecord,
@@ -19,6 +21,8 @@ from crest.ledger.records import (
 __all__ = [
     "LEDGER_NAME",
     "LEDGER_SCHEMA",
+    "ChosenSampler",
+    "EarlierRun",
     "FinishedRecord",
     "HeaderRecord",
     "Ledger",

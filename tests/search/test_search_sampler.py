@@ -10,7 +10,7 @@ from crest.models.axes import CategoricalAxis, IntAxis, SubsetAxis
 from crest.models.family import check_candidate
 from crest.search.contracts import Proposal
 from crest.search.encoding import Encoding, proposal_key
-from crest.search.history import NSGA2_POPULATION, optuna_study
+from crest.search.history import POPULATION, optuna_study
 from crest.search.trial import Job, evaluate_trial
 
 ENCODING = Encoding(SPACE, ("int8", "float32"))
@@ -107,7 +107,7 @@ def test_nsga2_breeds_from_its_parents():
     plan = make_plan(sampler="nsga2", startup_trials=4)
     drawn = evaluated(plan, dataclasses.replace(plan.sampler(), name="random"), 60)
     records = [r.model_copy(update={"candidate": {**r.candidate, "rate": 0.1}}) for r in drawn]
-    assert sum(record.state != "failed" for record in records) >= 2 * NSGA2_POPULATION
+    assert sum(record.state != "failed" for record in records) >= 2 * POPULATION
     bred = [plan.sampler().ask(60 + step, records, []) for step in range(30)]
     assert sum(proposal.candidate["rate"] == 0.1 for proposal in bred) >= 20
 
