@@ -182,16 +182,13 @@ def test_runs_that_cannot_be_replayed(run, tmp_path):
 
 SEARCH = """
 name: tiny
-workload: {odometry: {source: generated, minutes: 2}}
-model:
-  family: tcn
-  space: {nb_filters: [2, 8], kernel_size: [2, 5], dilations: {elements: [4, 8, 16, 32], max_size: 4}}
-quantization: [int8, float32]
 targets: nano33ble
-schedule: {cadenced: {sleep: deep}}
+workload: {odometry: {source: generated, minutes: 2}}
+quantization: [int8, float32]
+model: {family: tcn, space: {nb_filters: [2, 8], kernel_size: [2, 5]}}
 reserve: {ram_bytes: 1024, cpu_pct: 10}
-policy:
-  minimize: [rmse_total, energy_per_window_uj]
+schedule: {cadenced: {sleep: deep}}
+policy: {minimize: [rmse_total, energy_per_window_uj]}
 search: {trials: 4, startup_trials: 2, epochs: 1, seed: 3}
 """
 
