@@ -40,8 +40,16 @@ STUDY = {
 BOARDS = ("--target", "nucleo-l4r5zi", "--target", "nucleo-g0b1re")
 
 
+@pytest.fixture(scope="module", autouse=True)
+def one_cache(tmp_path_factory):
+    """What is compiled for every network of a board is compiled once."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CREST_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
 def crest(*arguments, cwd, check=True):
-    environment = {**os.environ, "CREST_CACHE": str(cwd / "cache"), "OMP_NUM_THREADS": "1", "COLUMNS": "180"}
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "COLUMNS": "180"}
     command = [sys.executable, "-m", "crest", *map(str, arguments)]
     done = subprocess.run(command, capture_output=True, text=True, cwd=cwd, env=environment, timeout=300, check=False)
     assert not check or done.returncode == 0, done.stderr
@@ -221,7 +229,7 @@ def replayed(ledger):
 
 
 def killed_after_the_first_record(command, cwd, ledger):
-    environment = {**os.environ, "CREST_CACHE": str(cwd / "cache"), "OMP_NUM_THREADS": "1"}
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     arguments = [sys.executable, "-m", "crest", *command]
     process = subprocess.Popen(arguments, cwd=cwd, env=environment, stderr=subprocess.DEVNULL, start_new_session=True)
     deadline = time.monotonic() + 120
