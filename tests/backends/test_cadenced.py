@@ -22,7 +22,7 @@ from crest.timing import load_cycle_model
 from tests.models_small import residual_model
 
 # Boards whose firmware cannot wait in a state yet; docs/targets.md says the same.
-WITHOUT = {(name, "deep_sleep") for name in ("nucleo-f446re", "portenta-h7")}
+WITHOUT = {("portenta-h7", "deep_sleep")}
 STATES = [(name, sleep) for name in target_names() for sleep in ("sleep", "deep_sleep")]
 ABLE = [pair for pair in STATES if pair not in WITHOUT]
 # What a window costs beside the inference: loop, timer, and a wait, behind which a PLL may have to start again.
