@@ -188,6 +188,15 @@ def test_runs_that_cannot_be_replayed(run, tmp_path):
     assert len(rows_of(run, "running")) == 2
 
 
+def test_nothing_of_the_search_extra_is_needed(run, tmp_path):
+    extra = ("torch", "tensorflow", "keras", "optuna", "matplotlib", "scipy")
+    (tmp_path / "sitecustomize.py").write_text(f"import sys\nfor name in {extra}:\n    sys.modules[name] = None\n")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), *filter(None, sys.path)]))
+        crest("replay", "runs/walk", cwd=tmp_path)
+    assert {row["verdict"] for row in rows_of(run).values()} == {"front"}
+
+
 SEARCH = """
 name: tiny
 targets: nano33ble
