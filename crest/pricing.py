@@ -27,7 +27,7 @@ from crest.compiler.tflm import open_tflm
 from crest.compiler.toolchain import CompilerChoice, Toolchain, target_toolchain
 from crest.emulators.issue_rules import issue_rules
 from crest.emulators.profile import PROFILE_SCHEMA, ExecutionProfile
-from crest.energy import Work, load_power
+from crest.energy import Power, Work, load_power
 from crest.files import write_atomically
 from crest.frozen import Frozen
 from crest.measurement import Estimate, LayerCost, Lowering, Measurement, MemoryReport
@@ -263,7 +263,7 @@ def price(execution: Execution, conditions: Conditions) -> Measurement:
     cycle_model = load_cycle_model(target, execution.code_region)
     cycles = cycle_model.total_cycles(execution.profile)
     latency_ms = cycles.scaled(1e-3 / conditions.clock_mhz)
-    power = load_power(target, conditions.clock_mhz, execution.code_region, _work(execution, latency_ms))
+    power = power_of(execution, conditions, latency_ms)
     cpu_pct = conditions.reserve.cpu_pct
     costs = characterise(latency_ms, power.states, conditions.schedule, reserve_cpu_pct=cpu_pct)
     ranking_cycles = cycle_model.ranking_cycles(execution.profile)
@@ -296,6 +296,12 @@ def price(execution: Execution, conditions: Conditions) -> Measurement:
         deadline_missed=costs.deadline_missed,
         notes=(*cycle_model.notes(execution.profile), *power.notes, *costs.notes),
     )
+
+
+def power_of(execution: Execution, conditions: Conditions, latency_ms: Estimate) -> Power:
+    """Power by state while a program runs that takes ``latency_ms``, by today's energy model."""
+    work = _work(execution, latency_ms)
+    return load_power(conditions.target, conditions.clock_mhz, execution.code_region, work)
 
 
 def _beside(memory: MemoryReport, reserve: Reserve) -> MemoryReport:

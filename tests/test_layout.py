@@ -13,12 +13,23 @@ from crest.targets import target_names
 PACKAGE = Path(__file__).resolve().parents[1] / "crest"
 FLOORS = [
     {"errors", "frozen", "units", "yaml_io", "files", "assets"},
-    {"workloads", "targets", "placement", "schedule", "measurement", "intervals", "pareto", "count_names", "meters"},
+    {
+        "workloads",
+        "targets",
+        "placement",
+        "schedule",
+        "alternatives",
+        "measurement",
+        "intervals",
+        "pareto",
+        "count_names",
+        "meters",
+    },
     {"emulators", "energy", "compiler", "models", "study", "ledger"},
     {"timing", "report"},
     {"backends", "profiling"},
     {"pricing", "bringup"},
-    {"search", "calibrate"},
+    {"search", "calibrate", "replay"},
     {"cli", "__main__"},
 ]
 FLOOR_OF = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}

@@ -7,7 +7,19 @@ import sys
 import typer
 from rich.markup import escape
 
-from crest.cli import calibrating, compiling, measuring, profiling, runs, searching, setup, studying, targets
+from crest.cli import (
+    calibrating,
+    compiling,
+    measuring,
+    profiling,
+    replaying,
+    runs,
+    scheduling,
+    searching,
+    setup,
+    studying,
+    targets,
+)
 from crest.cli.console import errors
 from crest.errors import CrestError
 
@@ -18,7 +30,20 @@ app = typer.Typer(
     help="Search for the neural network that a microcontroller can really live with.",
     epilog="Start with:  crest search examples/quickstart.yaml",
 )
-for module in (searching, runs, measuring, compiling, profiling, targets, calibrating, studying, setup):
+_GROUPS = (
+    searching,
+    runs,
+    replaying,
+    measuring,
+    scheduling,
+    compiling,
+    profiling,
+    targets,
+    calibrating,
+    studying,
+    setup,
+)
+for module in _GROUPS:
     module.register(app)
 
 

@@ -13,7 +13,8 @@ from rich.text import Text
 
 from crest.cli.console import errors
 from crest.ledger import PointKey, RejectedRecord, TrialRecord
-from crest.report.format import format_value, title_of
+from crest.measurement import Estimate
+from crest.report.format import format_estimate, format_value, title_of
 from crest.search.events import (
     EpochEnded,
     Event,
@@ -107,7 +108,7 @@ class SearchDisplay:
         self._points |= {point.key: point for point in record.points}
         if record.state == "complete":
             self._progress.advance(self._task)
-            scores = ", ".join(f"{title_of(n)} {format_value(n, v)}" for n, v in record.objectives.items())
+            scores = ", ".join(f"{title_of(name)} {_score(record, name)}" for name in record.objectives)
             return f"trial {record.number} at {record.key.clock_mhz:g} MHz: {scores}"
         self._refused += 1
         return f"trial {record.number}: {record.state}: {record.reason}"
@@ -121,7 +122,15 @@ class SearchDisplay:
             table.add_column(title_of(name), justify="right")
         for member in members:
             clock = f"{member.key.clock_mhz:g} MHz"
-            table.add_row(str(member.number), clock, *(format_value(n, v) for n, v in member.objectives.items()))
+            table.add_row(str(member.number), clock, *(_score(member, name) for name in member.objectives))
         doing = [Text(f"trial {number}: {what}", style="dim") for number, what in sorted(self._doing.items())]
         refused = Text(f"{self._refused} candidates refused before training or failed", style="dim")
         return Group(table, *doing, refused, self._progress)
+
+
+def _score(record: TrialRecord, name: str) -> str:
+    """An objective, with its interval where the price has one."""
+    estimate = getattr(record.price, name, None)
+    if isinstance(estimate, Estimate):
+        return format_estimate(name, estimate)
+    return format_value(name, record.objectives[name])

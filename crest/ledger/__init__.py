@@ -17,10 +17,12 @@ from crest.ledger.records import (
     TrialRecord,
     TrialState,
 )
+from crest.ledger.replays import REPLAY_SCHEMA, ReplayedRecord, ReplayHeaderRecord, ReplayState
 
 __all__ = [
     "LEDGER_NAME",
     "LEDGER_SCHEMA",
+    "REPLAY_SCHEMA",
     "ChosenSampler",
     "EarlierRun",
     "FinishedRecord",
@@ -31,6 +33,9 @@ __all__ = [
     "PointKey",
     "Record",
     "RejectedRecord",
+    "ReplayHeaderRecord",
+    "ReplayState",
+    "ReplayedRecord",
     "TrainingSummary",
     "TrialRecord",
     "TrialState",
