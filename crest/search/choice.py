@@ -11,13 +11,13 @@ from crest.study import Policy, SamplerName, SearchOptions
 GRID_LIMIT: Final = 100_000
 """The most candidates that a grid enumerates."""
 
-# Processor time of one proposal by a Gaussian process, measured on the tcn space: 3 s at a history of 400 for two
-# objectives, 7 s for three; 22 s at a history of 100 for four.
+# Processor time of one proposal by a Gaussian process (benchmarks/sampler_cost.py): 3.5 s at a history of 400 for two
+# objectives, 6.4 s for three; 15 s at a history of 100 for four.
 _GP_HISTORY: Final = 400
 _GP_OBJECTIVES: Final = 3
 # What Optuna's documentation recommends its Bayesian samplers for.
 _BAYESIAN_HISTORY: Final = 1000
-# With constraints about half of what a model proposes is refused before training, and stays in the history.
+# With constraints some of what is proposed is refused before training, and stays in the history: a round number.
 _PROPOSALS_PER_TRIAL: Final = {False: 1, True: 2}
 
 
