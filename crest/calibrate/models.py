@@ -22,7 +22,7 @@ from crest.energy.model import (
     Share,
     Work,
 )
-from crest.errors import AssetError, CalibrationError
+from crest.errors import AssetError, CalibrationError, OutputError
 from crest.files import write_atomically
 from crest.measurement import Boundary
 from crest.schedule import SleepName
@@ -113,7 +113,10 @@ def write_models(calibration: Calibration, others: Sequence[EnergyModel], path: 
     kept = [m for m in others if m.boundary != new.boundary or not m.conditions.meet(new.conditions)]
     document = EnergyModelFile(models=(new, *kept)).model_dump(mode="json", exclude_defaults=True)
     text = "# Written by `crest calibrate`. Form, equation and units: docs/energy.md\n"
-    write_atomically(path, (text + yaml.safe_dump(document, sort_keys=False, width=120)).encode())
+    try:
+        write_atomically(path, (text + yaml.safe_dump(document, sort_keys=False, width=120)).encode())
+    except OSError as exc:
+        raise OutputError(f"{path}: cannot be written: {exc.strerror}") from exc
 
 
 def _compare(

@@ -23,7 +23,6 @@ from crest.cli.options import CompilerOption
 from crest.compiler.toolchain import CompilerChoice
 from crest.energy import EnergyModel, load_energy_model, load_energy_models, own_file_name
 from crest.errors import AssetError, CalibrationError
-from crest.files import write_atomically
 from crest.measurement import Boundary
 from crest.meters import SPREAD_LIMIT, SimulatedMeter
 from crest.targets import Target, load_target
@@ -75,7 +74,8 @@ def calibrate_target(
         typer.Option("--boundary", help="What was measured around, or which of the true coefficients to take."),
     ] = "mcu_rail",
     temperature_c: Annotated[
-        float | None, typer.Option("--temperature-c", help="Of the board, for the record.", show_default=False)
+        float | None,
+        typer.Option("--temperature-c", min=-60, max=200, help="Of the board, for the record.", show_default=False),
     ] = None,
     toolchain: CompilerOption = "zig",
 ) -> None:
@@ -197,5 +197,5 @@ def _write(calibration: Calibration, rows: list[PowerRow], board: Target, path: 
     if source is None or source.resolve() != table.resolve():
         write_output(table, rows_csv(rows))
     write_models(calibration, load_energy_models(board), path)
-    write_atomically(picture, calibration_png(calibration, rows, calibration.model.identity))
+    write_output(picture, calibration_png(calibration, rows, calibration.model.identity))
     results.print(f"{path}\n{table}\n{picture}", highlight=False, markup=False, soft_wrap=True)

@@ -20,7 +20,7 @@ from crest.calibrate.suite import SuiteOptions, measure_suite, run_suite
 from crest.calibrate.tables import read_rows, rows_csv, template_csv
 from crest.cli.app import app
 from crest.energy import EnergyModel, load_energy_model, load_energy_models, load_power
-from crest.errors import CalibrationError
+from crest.errors import CalibrationError, MeterError, OutputError
 from crest.meters import SimulatedMeter
 from crest.targets import Target, load_target
 
@@ -209,6 +209,19 @@ def test_models_of_other_supplies_and_boundaries_stay(target: Target, tmp_path: 
     assert kept == [("mcu_rail", (3.0, 3.0)), ("whole_board", (3.0, 3.0)), ("mcu_rail", (1.8, 1.8))]
 
 
+def test_a_table_without_counts_gives_power_by_state(target: Target, tmp_path: Path) -> None:
+    path = tmp_path / "rows.csv"
+    asleep = [f"s{n},probe,64,flash,1,sleep,{ms},1,{15 + 1.8 * ms + 0.02}" for n, ms in enumerate((4, 64, 4096))]
+    awake = [f"n{n},network,64,flash,{10 + n},,,,{150 + 15 * n}" for n in range(10)]
+    head = "name,group,clock_mhz,fetch_region,run_ms,sleep,sleep_ms,wake_ups,energy_uj"
+    path.write_text("\n".join([head, *asleep, *awake]) + "\n")
+    model = calibrate(read_rows(path, target), target, ORIGIN, load_energy_model(target)).model
+    states = model.states(64, "flash", 3.0)
+    assert states.run_power_uw.value == pytest.approx(15_000) and not model.event_energy_pj
+    assert states.sleep.power_uw.value == pytest.approx(1800)
+    assert "not measured" in (states.deep_sleep.power_uw.reason or "")
+
+
 def test_an_event_that_hardly_happens_is_not_fitted() -> None:
     rows = synthetic_rows()
     rare = rows[0].run.model_copy(update={"counts": {**rows[0].run.counts, "fp": 20}})
@@ -231,6 +244,16 @@ def test_measurements_that_make_no_board_are_an_error(target: Target) -> None:
     ]
     with pytest.raises(CalibrationError, match=r"make no energy model: .*more than running"):
         calibrate(rows, target, ORIGIN, load_energy_model(target))
+
+
+def test_a_meter_that_sees_nothing_is_an_error(target: Target) -> None:
+    with pytest.raises(MeterError, match="n0: the meter sees no power"):
+        measured([synthetic_rows(1)[0].run], target, offset_uw=-1e6)
+
+
+def test_a_model_where_no_file_can_be_is_an_error(target: Target, tmp_path: Path) -> None:
+    with pytest.raises(OutputError, match="cannot be written"):
+        write_models(calibrate(synthetic_rows(), target, ORIGIN, None), (), tmp_path)
 
 
 def test_a_table_comes_back_as_it_was_written(target: Target, tmp_path: Path) -> None:
