@@ -107,6 +107,38 @@ def test_power_by_state_and_unseen_networks_come_back(
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "clock_mhz"), [("nucleo-g0b1re", 16.0), ("nucleo-l4r5zi", 80.0), ("disco-f746ng", 108.0)]
+)
+def test_boards_of_every_core_come_back(name: str, clock_mhz: float) -> None:
+    """A Cortex-M0+, M4 and M7 with what their own models say, and events on top: every region that code runs from."""
+    board = load_target(name)
+    options = SuiteOptions((clock_mhz,), networks=12, instructions=200_000)
+    runs = run_suite(board, EmulatedBackend(), options, lambda _: None).runs
+    shipped, volt = load_energy_model(board), board.supply.volt
+    hidden = shipped.model_dump(mode="json", exclude_defaults=True) | {"event_energy_pj": {}}
+    hidden["conditions"]["volt"] = volt
+    for region in board.regions:
+        picojoules = 60.0 if region.kind == "flash" else 25.0
+        grounds = {"low": picojoules, "high": picojoules, "confidence": 0.9, "kind": "declared", "source": "this test"}
+        hidden["event_energy_pj"][f"load_{region.name}"] = {"value": picojoules, "reason": "hidden", **grounds}
+    truth = EnergyModel.model_validate(hidden)
+    meter = SimulatedMeter(supply_volt=volt, noise=0.01, gain_spread=0.01)
+    rows = measure_suite(runs, SimulatedBench(truth, meter, volt), lambda _: None)
+    unseen = [row for row in rows if row.run.name in ("convolutional8", "separable9", "dense10", "temporal11")]
+    origin = Origin("a simulated board", shipped.boundary, volt)
+    model = calibrate([row for row in rows if row not in unseen], board, origin, shipped).model
+    for region in {run.fetch_region for run in runs}:
+        found, real = (each.states(clock_mhz, region, volt) for each in (model, truth))
+        assert found.run_power_uw.value == pytest.approx(real.run_power_uw.value, rel=0.02), region
+        assert found.sleep.power_uw.value == pytest.approx(real.sleep.power_uw.value, rel=0.02)
+        assert found.deep_sleep.power_uw.value == pytest.approx(real.deep_sleep.power_uw.value, rel=0.02)
+    exact = SimulatedBench(truth, SimulatedMeter(), volt)
+    for row in unseen:
+        assert predicted_energy_uj(model, row, volt) == pytest.approx(exact.measure(row.run).energy_uj, rel=0.03)
+
+
+@pytest.mark.slow
 def test_a_written_model_is_read_again_and_says_what_it_is(
     runs: list[ProbeRun], target: Target, tmp_path: Path
 ) -> None:
