@@ -58,7 +58,8 @@ def reprice(run_folder: Path, output: Path) -> FinishedRecord:
     finished = finished_record(setup.study, records[-1].trials, front, reason)
     # Nothing is written before everything is known: half a ledger would pass for an interrupted search.
     with Ledger(output / LEDGER_NAME) as ledger:
-        ledger.begin(setup.plan().header())
+        began = {"sampler": header.sampler, "warm_start": header.warm_start}
+        ledger.begin(setup.plan().header().model_copy(update=began))
         for record in (*repriced, finished):
             ledger.append(record)
     for execution in repricer.executions.values():

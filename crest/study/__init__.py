@@ -13,6 +13,7 @@ from crest.study.records import (
     ScheduleChoice,
     SearchOptions,
     Study,
+    WarmStartOptions,
 )
 
 __all__ = [
@@ -27,6 +28,7 @@ __all__ = [
     "ScheduleChoice",
     "SearchOptions",
     "Study",
+    "WarmStartOptions",
     "load_study",
     "parse_study",
     "study_schema",

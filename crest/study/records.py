@@ -18,7 +18,7 @@ from crest.study.constraint import Constraint, ConstraintText
 from crest.study.shorthand import NamesWithOptions, OneOrList, WordOrMapping
 
 Quantization = Literal["int8", "int16x8", "float32"]
-SamplerName = Literal["tpe", "random", "nsga2", "gp"]
+SamplerName = Literal["tpe", "nsga2", "nsga3", "gp", "random", "grid"]
 
 _Item = TypeVar("_Item", bound=str | float)
 _ClockMhz = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -168,6 +168,12 @@ class Policy(Frozen):
         return _distinct(names)
 
 
+class WarmStartOptions(Frozen):
+    """How an earlier run is used."""
+
+    repeat: bool = Field(default=False, description="propose its candidates again, too")
+
+
 class SearchOptions(Frozen):
     """How long and how to search."""
 
@@ -181,10 +187,29 @@ class SearchOptions(Frozen):
     )
     workers: int = Field(default=1, ge=1, description="processes that evaluate a batch; changes no result")
     seed: int = Field(default=0, ge=0, lt=2**32, description="seed of everything that is random")
-    sampler: SamplerName = Field(default="tpe", description="what proposes candidates")
+    sampler: SamplerName | Literal["auto"] = Field(
+        default="tpe", description="what proposes candidates; auto chooses by objectives, space, trials and constraints"
+    )
     startup_trials: int = Field(
         default=10, ge=1, description="trained random candidates before the sampler's model is used"
     )
+    population: int | None = Field(
+        default=None,
+        ge=2,
+        exclude_if=lambda population: population is None,
+        description="candidates of a generation of nsga2 and nsga3; 20 by default",
+    )
+    warm_start: Annotated[dict[str, WarmStartOptions], NamesWithOptions()] = Field(
+        default={},
+        exclude_if=lambda runs: not runs,
+        description="folders of earlier runs that the sampler learns from, and their options; they count as no trials",
+    )
+
+    @model_validator(mode="after")
+    def _population_is_used(self) -> SearchOptions:
+        if self.population is not None and self.sampler not in ("nsga2", "nsga3", "auto"):
+            raise ValueError(f"population: sampler {self.sampler} has none; only nsga2 and nsga3 do")
+        return self
 
 
 class Study(Frozen):
