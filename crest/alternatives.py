@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from itertools import combinations
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from crest.frozen import Frozen
 from crest.intervals import combine
@@ -29,6 +29,7 @@ from crest.schedule import (
     battery_life_h,
     cadenced,
     characterise,
+    kept_share,
     window_estimates,
 )
 
@@ -96,6 +97,7 @@ class BreakEven(Frozen):
         other: label of the other.
         both_from_ms: the shortest period that both keep.
         period_ms: the break-even period; absent, with the reason, where one of them always takes less.
+        rest_ms: how long the board then rests in ``above``: the shortest wait that pays; absent like the period.
         below: which takes less from ``both_from_ms`` to the break-even period; None where that is not known.
         above: which takes less from the break-even period on.
         alone_below: which of them keeps periods shorter than ``both_from_ms``, too; None where it is both or neither.
@@ -107,6 +109,7 @@ class BreakEven(Frozen):
     other: str
     both_from_ms: Estimate
     period_ms: Estimate
+    rest_ms: Estimate
     below: str | None = None
     above: str | None = None
     alone_below: str | None = None
@@ -166,32 +169,33 @@ def break_even(one: Alternative, other: Alternative, schedule: Cadenced, *, rese
         other: another clock, another sleep state, or both.
         schedule: margin and sensors of both; its period and its state are not looked at.
         reserve_cpu_pct: share of each period that must be left to the application for a period to be kept.
+
+    Raises:
+        StudyError: ``reserve_cpu_pct`` outside of [0, 100).
     """
-    pair = _Pair(one, other, schedule, 1 - reserve_cpu_pct / 100)
-    floor = pair.both_from_ms()
-    found = BreakEven(one=one.label, other=other.label, both_from_ms=floor, period_ms=floor, alone_below=pair.faster())
-    at_end = pair.gap_uj(LONGEST_PERIOD_MS)
+    pair = _Pair(one, other, schedule, kept_share(reserve_cpu_pct))
+    floor, at_end = pair.both_from_ms(), pair.gap_uj(LONGEST_PERIOD_MS)
+
+    def found(period_ms: Estimate, rest_ms: Estimate | None = None, **order: Any) -> BreakEven:
+        ends = {"one": one.label, "other": other.label, "both_from_ms": floor, "alone_below": pair.faster()}
+        return BreakEven(period_ms=period_ms, rest_ms=rest_ms or period_ms, **ends, **order)
+
     if floor.value is None or at_end.value is None:
-        absent = floor if floor.value is None else at_end
-        return found.model_copy(update={"period_ms": Estimate.absent(absent.reason or "")})
+        return found(floor if floor.value is None else at_end)
     low_ms = floor.value if floor.low is None else floor.low
     at_floor = pair.gap_uj(floor.value).value or 0.0
     # Gaps are those of the other to the one: positive where the one takes less.
     if at_floor == at_end.value == 0:
-        return found.model_copy(update={"period_ms": Estimate.absent("both take the same energy at every period")})
-    above, below = (one.label, other.label) if (at_end.value or at_floor) > 0 else (other.label, one.label)
+        return found(Estimate.absent("both take the same energy at every period"))
+    one_above = (at_end.value or at_floor) > 0
+    above, below = (one.label, other.label) if one_above else (other.label, one.label)
+    certain_from_ms = pair.certain_from_ms(low_ms)
     if at_floor * at_end.value >= 0:
-        below, period_ms = above, Estimate.absent(f"{above} takes less energy at every period that both keep")
-    else:
-        period_ms = pair.crossing(low_ms)
-    return found.model_copy(
-        update={
-            "period_ms": period_ms,
-            "below": below,
-            "above": above,
-            "certain_from_ms": pair.certain_from_ms(low_ms),
-        }
-    )
+        always = Estimate.absent(f"{above} takes less energy at every period that both keep")
+        return found(always, below=above, above=above, certain_from_ms=certain_from_ms)
+    period_ms = pair.bounded(_crossing_ms, low_ms)
+    rest_ms = pair.bounded(_rest_of_one_ms if one_above else _rest_of_other_ms, 0.0)
+    return found(period_ms, rest_ms, below=below, above=above, certain_from_ms=certain_from_ms)
 
 
 class _Pair:
@@ -205,11 +209,14 @@ class _Pair:
         self._schedules = [
             cadenced(LONGEST_PERIOD_MS, alternative.sleep, schedule.wake_margin_ms) for alternative in (one, other)
         ]
-        estimates = [
-            window_estimates(a.latency_ms, a.states, s) for a, s in zip((one, other), self._schedules, strict=True)
+        # An estimate is shared where it is the same one of the same quantity.
+        named = [
+            list(enumerate(window_estimates(a.latency_ms, a.states, s)))
+            for a, s in zip((one, other), self._schedules, strict=True)
         ]
-        self._distinct = tuple(dict.fromkeys((*estimates[0], *estimates[1])))
-        self._places = [[self._distinct.index(estimate) for estimate in own] for own in estimates]
+        distinct = list(dict.fromkeys((*named[0], *named[1])))
+        self._distinct = tuple(estimate for _, estimate in distinct)
+        self._places = [[distinct.index(name) for name in own] for own in named]
 
     def over(self, function: Callable[[Window, Window], float]) -> Estimate:
         """A function of both windows, over the box of all intervals."""
@@ -228,32 +235,31 @@ class _Pair:
         gap = self.over(lambda a, b: b.active_ms - a.active_ms).value
         return None if not gap else self._labels[gap < 0]
 
-    def crossing(self, low_ms: float) -> Estimate:
-        """Where the lines cross, which they do; its interval begins no lower than ``low_ms``."""
-        bounds = self._crossing_bounds()
-        exact = combine(lambda *values: _crossing_ms(*self._windows(values)), *(e.exact for e in self._distinct))
-        if bounds is not None and bounds.low is None:
+    def bounded(self, figure: Callable[[Window, Window], float], low: float) -> Estimate:
+        """A figure of the lines' crossing, no lower than ``low``; the interval ends at the longest period at most."""
+        exact = combine(lambda *values: figure(*self._windows(values)), *(e.exact for e in self._distinct))
+        if not self._cross_one_way:
+            confidence = self.gap_uj(LONGEST_PERIOD_MS).confidence
+            return exact.model_copy(update={"low": low, "high": LONGEST_PERIOD_MS, "confidence": confidence})
+        bounds = self.over(figure)
+        if bounds.low is None or bounds.high is None:
             return exact
-        low, high = (bounds.low, bounds.high) if bounds else (low_ms, LONGEST_PERIOD_MS)
-        assert low is not None and high is not None
-        confidence = self.gap_uj(low_ms).confidence
-        ends = {"low": max(low, low_ms), "high": min(high, LONGEST_PERIOD_MS), "confidence": confidence}
-        return exact.model_copy(update=ends)
+        return bounds.model_copy(update={"low": max(bounds.low, low), "high": min(bounds.high, LONGEST_PERIOD_MS)})
 
     def certain_from_ms(self, low_ms: float) -> float | None:
         """From which period on the same one takes less, at every corner; None where that is never so."""
         if _sign(self.gap_uj(low_ms)) == _sign(self.gap_uj(LONGEST_PERIOD_MS)) != 0:
             return low_ms
-        bounds = self._crossing_bounds()
-        if bounds is None or bounds.value is None:
+        if not self._cross_one_way:
             return None
+        bounds = self.over(_crossing_ms)
         last_ms = bounds.value if bounds.high is None else bounds.high
-        return max(last_ms, low_ms) if last_ms < LONGEST_PERIOD_MS else None
+        return max(last_ms, low_ms) if last_ms is not None and last_ms < LONGEST_PERIOD_MS else None
 
-    def _crossing_bounds(self) -> Estimate | None:
-        """Where the lines cross; None where, at some corner, they are parallel or cross the other way round."""
-        slope = self.over(lambda a, b: b.rest_uj_per_ms - a.rest_uj_per_ms)
-        return self.over(_crossing_ms) if _sign(slope) else None
+    @property
+    def _cross_one_way(self) -> bool:
+        """Whether at no corner the lines are parallel, or cross the other way round."""
+        return _sign(self.over(lambda a, b: b.rest_uj_per_ms - a.rest_uj_per_ms)) != 0
 
     def _windows(self, values: Sequence[float]) -> tuple[Window, Window]:
         one, other = (
@@ -295,3 +301,11 @@ def _sign(gap: Estimate) -> int:
 
 def _crossing_ms(one: Window, other: Window) -> float:
     return (one.fixed_uj - other.fixed_uj) / (other.rest_uj_per_ms - one.rest_uj_per_ms)
+
+
+def _rest_of_one_ms(one: Window, other: Window) -> float:
+    return _crossing_ms(one, other) - one.active_ms
+
+
+def _rest_of_other_ms(one: Window, other: Window) -> float:
+    return _crossing_ms(one, other) - other.active_ms

@@ -267,6 +267,19 @@ def window_estimates(latency_ms: Estimate, states: PowerStates, schedule: Cadenc
     return (latency_ms, states.run_power_uw, state.power_uw, state.wake_up_ms, state.wake_up_energy_uj)
 
 
+def kept_share(reserve_cpu_pct: float) -> float:
+    """The share of a period (0..1) that a window may take when the application needs ``reserve_cpu_pct`` of it.
+
+    Raises:
+        StudyError: ``reserve_cpu_pct`` outside of [0, 100).
+    """
+    if not 0 <= reserve_cpu_pct < 100:
+        raise StudyError(
+            f"reserve.cpu_pct: {reserve_cpu_pct:g} is outside of [0, 100)", hint="give the share the application needs"
+        )
+    return 1 - reserve_cpu_pct / 100
+
+
 def characterise(
     latency_ms: Estimate, states: PowerStates, schedule: Schedule, *, reserve_cpu_pct: float = 0.0
 ) -> Characterisation:
@@ -286,10 +299,7 @@ def characterise(
     Raises:
         StudyError: ``reserve_cpu_pct`` outside of [0, 100).
     """
-    if not 0 <= reserve_cpu_pct < 100:
-        raise StudyError(
-            f"reserve.cpu_pct: {reserve_cpu_pct:g} is outside of [0, 100)", hint="give the share the application needs"
-        )
+    kept = kept_share(reserve_cpu_pct)
     per_inference = combine(_inference_energy_uj, latency_ms, states.run_power_uw)
     if isinstance(schedule, Continuous):
         return Characterisation(
@@ -301,7 +311,7 @@ def characterise(
         )
     arguments = window_estimates(latency_ms, states, schedule)
     bends = _bends(states.between(schedule), schedule)
-    deadline = _deadline(latency_ms, states.between(schedule), schedule, reserve_cpu_pct)
+    deadline = _deadline(latency_ms, states.between(schedule), schedule, kept)
     return Characterisation(
         energy_per_inference_uj=per_inference,
         energy_per_window_uj=_over_windows(schedule, _window_energy_uj, arguments, bends),
@@ -422,10 +432,10 @@ class _Deadline(NamedTuple):
     notes: tuple[str, ...] = ()
 
 
-def _deadline(latency_ms: Estimate, state: SleepState, schedule: Cadenced, reserve_cpu_pct: float) -> _Deadline:
+def _deadline(latency_ms: Estimate, state: SleepState, schedule: Cadenced, kept: float) -> _Deadline:
     """Whether wake-up, margin and inference outlast the time available, and what is uncertain about it."""
     period_ms, margin_ms = schedule.period_ms, schedule.wake_margin_ms
-    available_ms = period_ms * (1 - reserve_cpu_pct / 100)
+    available_ms = period_ms * kept
     active = combine(lambda latency, wake_up: latency + max(wake_up, margin_ms), latency_ms, state.wake_up_ms)
     skipped = combine(lambda active_ms: max(0.0, 1 - period_ms / active_ms) if active_ms else 0.0, active)
 

@@ -49,6 +49,7 @@ def test_the_break_even_of_two_sleep_states_by_hand():
     assert found.period_ms.value == pytest.approx((30 + 50 - 0.004 * 52) / 0.996)
     assert (found.below, found.above) == ("80 MHz, sleep", "80 MHz, deep_sleep")
     assert (found.both_from_ms.value, found.alone_below) == (52.0, "80 MHz, sleep")
+    assert found.rest_ms.value == pytest.approx(found.period_ms.value - 52.0)
     assert found.certain_from_ms == found.period_ms.value
     assert break_even(fast(), fast("sleep"), ANY).period_ms == found.period_ms
 
@@ -78,6 +79,11 @@ def test_a_crossing_before_the_deadline_does_not_count():
     found = break_even(fast("sleep"), fast(), ANY, reserve_cpu_pct=50)
     assert found.both_from_ms.value == 104.0
     assert found.period_ms.value is None and found.below == found.above == "80 MHz, deep_sleep"
+
+
+def test_nothing_can_be_kept_of_a_period_that_is_all_reserved():
+    with pytest.raises(StudyError, match=r"cpu_pct: 100"):
+        break_even(fast("sleep"), fast(), ANY, reserve_cpu_pct=100)
 
 
 def test_the_same_twice_has_nothing_to_choose():
@@ -114,6 +120,19 @@ def test_the_error_of_a_shared_estimate_is_common_to_both():
     one, other = (Alternative(80.0, sleep, exact(50.0), states) for sleep in ("sleep", "deep_sleep"))
     period = break_even(one, other, ANY).period_ms
     assert period.low == pytest.approx(period.value) and period.high == pytest.approx(period.value)
+    slower = spread(50, 40, 80)
+    found = break_even(one._replace(latency_ms=slower), other._replace(latency_ms=slower), ANY)
+    assert found.period_ms.high - found.period_ms.low == pytest.approx(40.0)
+    assert [found.rest_ms.low, found.rest_ms.high] == pytest.approx([found.rest_ms.value] * 2)
+
+
+def test_equal_estimates_of_different_quantities_are_not_shared():
+    """1 to 2 ms of latency and 1 to 2 uW of rest are not the same error."""
+    twice = spread(1.0, 1.0, 2.0)
+    resting = SleepState(power_uw=twice, wake_up_ms=exact(0.0), wake_up_energy_uj=exact(0.0))
+    one = Alternative(80.0, "sleep", exact(1.0), board(2000.0, LIGHT, DEEP).model_copy(update={"sleep": resting}))
+    other = Alternative(16.0, "sleep", twice, board(2000.0, rest(0.0, 0.0, 1.0), DEEP))
+    assert break_even(one, other, ANY).period_ms.high == pytest.approx((4 + 1 - 2) / 1e-3 + 1)
 
 
 def test_pairs_differ_in_one_thing():
@@ -213,17 +232,16 @@ def triples(low, high):
 @given(st.data())
 def test_the_true_break_even_lies_inside_the_interval(data):
     """True figures anywhere inside their intervals: their break-even is inside, and what is certain is so."""
-    wide, point = [], []
+    ranges = {"latency": (1, 200), "run": (2e3, 1e5), "rest": (0, 1e3), "wake": (0, 5), "energy": (0, 50)}
+    wide, point, drawn = [], [], {}
     for clock in (80.0, 16.0):
-        drawn = [
-            data.draw(triples(*ends), label)
-            for label, ends in {
-                "latency": (1, 200), "run": (2e3, 1e5), "rest": (0, 1e3), "wake": (0, 5), "energy": (0, 50)
-            }.items()
-        ]  # fmt: skip
+        ends = [(name, *data.draw(triples(*ends), name)) for name, ends in ranges.items()]
+        for name, low, middle, high in ends:
+            # The same estimate of the same quantity is shared: so is its true figure.
+            drawn.setdefault((name, low, middle, high), data.draw(st.floats(low, high), f"true {name}"))
         for made, figures in (
-            (wide, [spread(middle, low, high) for low, middle, high in drawn]),
-            (point, [exact(data.draw(st.floats(low, high))) for low, _, high in drawn]),
+            (wide, [spread(middle, low, high) for _, low, middle, high in ends]),
+            (point, [exact(drawn[name]) for name in ends]),
         ):
             latency, run, power, wake, energy = figures
             state = SleepState(power_uw=power, wake_up_ms=wake, wake_up_energy_uj=energy)
@@ -233,6 +251,8 @@ def test_the_true_break_even_lies_inside_the_interval(data):
     assert found.both_from_ms.low * (1 - 1e-9) <= true.both_from_ms.value <= found.both_from_ms.high * (1 + 1e-9)
     if found.period_ms.value is not None and true.period_ms.value is not None and true.above == found.above:
         assert found.period_ms.low * (1 - 1e-9) <= true.period_ms.value <= found.period_ms.high * (1 + 1e-9)
+        slack = 1e-9 * true.period_ms.value
+        assert found.rest_ms.low - slack <= true.rest_ms.value <= found.rest_ms.high + slack
     if found.certain_from_ms is not None:
         best = {alternative.label: alternative for alternative in point}[found.above]
         worse = next(alternative for alternative in point if alternative is not best)

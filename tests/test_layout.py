@@ -29,7 +29,7 @@ FLOORS = [
     {"timing", "report"},
     {"backends", "profiling"},
     {"pricing", "bringup"},
-    {"search", "calibrate"},
+    {"search", "calibrate", "replay"},
     {"cli", "__main__"},
 ]
 FLOOR_OF = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}

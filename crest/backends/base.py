@@ -41,11 +41,11 @@ class CadencedRecord(Frozen):
     Attributes:
         clock_mhz: of the core.
         wake_up_ms: what each wake-up was taken to last; None where nothing is known of it, which takes no time.
-        timer_hz: of the timer that released the windows; releases are at its counts.
+        timer_hz: of the timer that wakes the board up and releases the windows, at its counts.
         windows: inferences that were run.
         missed: those that ended after their period.
         inference_cycles: of all latency windows together.
-        segments: in order, from the first release to the end of the last period, or of the last window where that is
+        segments: in order, from the first wake-up to the end of the last period, or of the last window where that is
             later.
     """
 
@@ -53,6 +53,7 @@ class CadencedRecord(Frozen):
     elf_sha256: str
     clock_mhz: float
     period_ms: float
+    wake_margin_ms: float
     sleep: SleepName
     wake_up_ms: float | None
     timer_hz: int
@@ -72,7 +73,7 @@ class CadencedRecord(Frozen):
         return sum(segment.state == "wake_up" for segment in self.segments)
 
     def energy_uj(self, states: PowerStates) -> Estimate:
-        """What the board drew: the powers of its states over the time that it spent in them, and its wake-ups.
+        """What the board drew, without sensors: power by state over the time spent there, and the wake-ups.
 
         Args:
             states: power by state, of this board at this clock.
@@ -114,7 +115,7 @@ class CadencedBackend(Backend, Protocol):
         """Run inferences at the period of a schedule, and let the board wait in between.
 
         Raises:
-            StudyError: a period that is not a whole number of microseconds, or no windows.
+            StudyError: a period or margin that is not a whole number of microseconds, or no windows.
             SleepStateError: the board cannot wait in that state, or the engine does not know how long it waits.
             EmulationError: the firmware faulted.
             BackendError: the session broke, or an output is wrong.

@@ -14,7 +14,7 @@ from crest.energy import load_power
 from crest.errors import BackendError, EmulationError, StudyError
 from crest.schedule import Cadenced
 
-_PERIOD_US_MAX: Final = (1 << 32) - 1
+_TIME_US_MAX: Final = (1 << 32) - 1
 # The firmware reads its timer a few hundred instructions after the moment that it measures.
 _READING_S: Final = 1e-3
 
@@ -28,15 +28,23 @@ def record_cadence(
     windows: int,
     wake_up_ms: float | None,
 ) -> CadencedRecord:
-    """Run the windows, and cut the machine's timeline at the first release and at the end; see ``run_cadenced``."""
-    period_us = _period_us(schedule, windows)
+    """Run the windows, and cut the machine's timeline at the first wake-up and at the end; see ``run_cadenced``."""
+    if windows < 1:
+        raise StudyError(f"{windows} windows: at least one has to run")
+    if schedule.sampling:
+        raise StudyError(
+            "a board runs its windows without sensors",
+            hint="what they draw is part of the analytic schedule alone: docs/schedules.md",
+        )
+    period_us = _whole_us("a period", schedule.period_ms, 1)
+    margin_us = _whole_us("a wake margin", schedule.wake_margin_ms, 0)
     clock_hz = max(program.target.clock_mhz) * 1e6
     if wake_up_ms is None:
         wake_up_ms = declared_wake_up_ms(program, schedule)
     machine.set_wake_up(schedule.sleep, round((wake_up_ms or 0.0) * 1e-3 * clock_hz))
     before = machine.timeline()
     first, unseen = len(before.windows), before.unseen_windows
-    said = session.cadence(windows, period_us, schedule.sleep)
+    said = session.cadence(windows, period_us, schedule.sleep, margin_us)
     if said.crc != zlib.crc32(program.golden[-1].outputs):
         raise BackendError(f"{program.name}: wrong output at the end of a cadenced run")
     timeline = machine.timeline()
@@ -54,6 +62,7 @@ def record_cadence(
         elf_sha256=program.elf_sha256,
         clock_mhz=clock_hz * 1e-6,
         period_ms=schedule.period_ms,
+        wake_margin_ms=schedule.wake_margin_ms,
         sleep=schedule.sleep,
         wake_up_ms=wake_up_ms,
         timer_hz=said.timer_hz,
@@ -73,25 +82,18 @@ def declared_wake_up_ms(program: Program, schedule: Cadenced) -> float | None:
     return power.states.between(schedule).wake_up_ms.value
 
 
-def _period_us(schedule: Cadenced, windows: int) -> int:
-    period_us = round(schedule.period_ms * 1e3)
-    if schedule.wake_margin_ms or schedule.sampling:
+def _whole_us(what: str, time_ms: float, least_us: int) -> int:
+    time_us = round(time_ms * 1e3)
+    if not least_us <= time_us <= _TIME_US_MAX or abs(time_us - time_ms * 1e3) > 1e-6:
         raise StudyError(
-            "a board runs its windows without a wake margin, and without sensors",
-            hint="both are part of the analytic schedule alone: docs/schedules.md",
+            f"a board cannot keep {what} of {time_ms:g} ms",
+            hint=f"whole microseconds, from {least_us} to {_TIME_US_MAX}",
         )
-    if windows < 1:
-        raise StudyError(f"{windows} windows: at least one has to run")
-    if not 1 <= period_us <= _PERIOD_US_MAX or abs(period_us - schedule.period_ms * 1e3) > 1e-6:
-        raise StudyError(
-            f"a board cannot keep a period of {schedule.period_ms:g} ms",
-            hint=f"whole microseconds, from 1 to {_PERIOD_US_MAX}",
-        )
-    return period_us
+    return time_us
 
 
 def _span(timeline: Timeline, first: int) -> tuple[int, int]:
-    """Cycles of the first release and of the end: the wake-ups around the windows, or a window where none is."""
+    """Cycles of the first wake-up and of the end: the wake-ups around the windows, or a window where none is."""
     opened, closed = timeline.windows[first].opened, timeline.windows[-1].closed
     releases = [rest.end for rest in timeline.rests if rest.end <= opened]
     ends = [rest.end for rest in timeline.rests if rest.begin >= closed]

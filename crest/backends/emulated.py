@@ -80,7 +80,7 @@ class EmulatedBackend:
             wake_up_ms: what a wake-up takes; by default what the target's energy model declares.
 
         Raises:
-            StudyError: a period that is not a whole number of microseconds, or no windows.
+            StudyError: a period or margin that is not a whole number of microseconds, or no windows.
             SleepStateError: the board cannot wait in that state, or the engine has no virtual time to wait in.
             EmulationError: the firmware faulted.
             BackendError: the session broke, or an output is wrong.

@@ -48,7 +48,7 @@ class Hello:
 
 @dataclass(frozen=True)
 class Cadence:
-    """What the firmware says of a cadenced run: ``elapsed_s`` since the first release is by its own timer."""
+    """What the firmware says of a cadenced run: ``elapsed_s`` since the first wake-up is by its own timer."""
 
     missed: int
     crc: int
@@ -93,13 +93,13 @@ class Session:
             raise BackendError(f"{count} inferences were asked for, {done} were run")
         return int(crc)
 
-    def cadence(self, windows: int, period_us: int, sleep: SleepName) -> Cadence:
+    def cadence(self, windows: int, period_us: int, sleep: SleepName, margin_us: int = 0) -> Cadence:
         """Run inferences at a fixed period, and let the board wait in a state in between.
 
         Raises:
             BackendError: it cannot wait in that state, or a frame broke.
         """
-        request = struct.pack("<III", windows, _STATES[sleep], period_us)
+        request = struct.pack("<IIII", windows, _STATES[sleep], period_us, margin_us)
         done, crc, missed, hz, counts = struct.unpack("<IIIIQ", self._request(FrameType.CADENCE, request))
         if done != windows:
             raise BackendError(f"{windows} windows were asked for, {done} were run")

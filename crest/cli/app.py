@@ -12,6 +12,7 @@ from crest.cli import (
     compiling,
     measuring,
     profiling,
+    replaying,
     runs,
     scheduling,
     searching,
@@ -29,7 +30,20 @@ app = typer.Typer(
     help="Search for the neural network that a microcontroller can really live with.",
     epilog="Start with:  crest search examples/quickstart.yaml",
 )
-for module in (searching, runs, measuring, scheduling, compiling, profiling, targets, calibrating, studying, setup):
+_GROUPS = (
+    searching,
+    runs,
+    replaying,
+    measuring,
+    scheduling,
+    compiling,
+    profiling,
+    targets,
+    calibrating,
+    studying,
+    setup,
+)
+for module in _GROUPS:
     module.register(app)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -22,37 +21,24 @@ from crest.cli.options import (
     RuntimeOption,
     SamplingPowerOption,
     SamplingTimeOption,
+    ScheduleOption,
     SelfDischargeOption,
+    SleepOption,
     TargetOption,
     TreeOption,
     WakeMarginOption,
     build_options,
     read_model,
-    sampling,
+    schedule_of,
 )
 from crest.energy import load_energy_model, load_power
-from crest.errors import AssetError, StudyError
+from crest.errors import AssetError
 from crest.measurement import Measurement
 from crest.pricing import Conditions, Pricing, Reserve
 from crest.report import measurement_table
 from crest.report.format import format_estimate
-from crest.schedule import Continuous, Schedule, SleepName, battery_life_h, cadenced, characterise
+from crest.schedule import battery_life_h, characterise
 from crest.targets import load_target
-
-
-class ScheduleOption(StrEnum):
-    """Schedules by name."""
-
-    continuous = "continuous"
-    cadenced = "cadenced"
-
-
-class SleepOption(StrEnum):
-    """Sleep states by name."""
-
-    sleep = "sleep"
-    deep = "deep"
-    deep_sleep = "deep_sleep"
 
 
 def register(app: typer.Typer) -> None:
@@ -91,12 +77,7 @@ def measure(
     """
     graph = read_model(model)
     board = load_target(target).at(clock_mhz)
-    when: Schedule = Continuous()
-    if schedule is ScheduleOption.cadenced:
-        state: SleepName = "sleep" if sleep is SleepOption.sleep else "deep_sleep"
-        when = cadenced(period_ms, state, wake_margin_ms, sampling(sampling_power_uw, sampling_ms))
-    elif wake_margin_ms or sampling_power_uw or sampling_ms is not None:
-        raise StudyError("inferences back to back have no wake margin and no sampling", hint="--schedule cadenced")
+    when = schedule_of(schedule, period_ms, sleep, wake_margin_ms, sampling_power_uw, sampling_ms)
     reserve = Reserve(ram_bytes=reserve_ram_bytes, flash_bytes=reserve_flash_bytes)
     conditions = Conditions(board, when, reserve, max(board.clock_mhz))
     options = build_options(toolchain, cflags, lowering, placement, runtime, tflm_tree)

@@ -15,7 +15,7 @@ from crest.compiler.toolchain import CompilerChoice
 from crest.errors import ModelError, StudyError
 from crest.placement import AS_TARGET, AUTO, PARTS, Placement, uniform
 from crest.pricing import BuildOptions
-from crest.schedule import Sampling
+from crest.schedule import Continuous, Sampling, Schedule, SleepName, cadenced
 from crest.yaml_io import validate
 
 Model = Annotated[Path, typer.Argument(help="A .tflite file.", show_default=False)]
@@ -61,6 +61,21 @@ PlacementOption = Annotated[
 ]
 
 
+class ScheduleOption(StrEnum):
+    """Schedules by name."""
+
+    continuous = "continuous"
+    cadenced = "cadenced"
+
+
+class SleepOption(StrEnum):
+    """Sleep states by name."""
+
+    sleep = "sleep"
+    deep = "deep"
+    deep_sleep = "deep_sleep"
+
+
 WakeMarginOption = Annotated[
     float, typer.Option("--wake-margin-ms", min=0, help="How long before each release the board is woken up.")
 ]
@@ -84,6 +99,23 @@ def sampling(power_uw: float, collect_ms: float | None) -> Sampling | None:
         return None
     written = {"power_uw": power_uw, "collect_ms": collect_ms, "reason": "declared on the command line"}
     return validate(written, Sampling, "--sampling-power-uw, --sampling-ms", StudyError)
+
+
+def schedule_of(
+    name: ScheduleOption,
+    period_ms: float,
+    sleep: SleepOption,
+    wake_margin_ms: float,
+    sampling_power_uw: float,
+    sampling_ms: float | None,
+) -> Schedule:
+    """What the options say of a schedule."""
+    if name is ScheduleOption.cadenced:
+        state: SleepName = "sleep" if sleep is SleepOption.sleep else "deep_sleep"
+        return cadenced(period_ms, state, wake_margin_ms, sampling(sampling_power_uw, sampling_ms))
+    if wake_margin_ms or sampling_power_uw or sampling_ms is not None:
+        raise StudyError("inferences back to back have no wake margin and no sampling", hint="--schedule cadenced")
+    return Continuous()
 
 
 class RuntimeOption(StrEnum):

@@ -223,11 +223,10 @@ def _turn_text(turn: BreakEven, names: dict[str, str]) -> str:
         return f"{ABSENT} ({turn.period_ms.reason})"
     above, below = names[turn.above], names[turn.below]
     if turn.period_ms.value is not None:
-        never = turn.period_ms.high is not None and turn.period_ms.high >= LONGEST_PERIOD_MS
-        when = (
-            format_value("period_ms", turn.period_ms.value) if never else format_estimate("period_ms", turn.period_ms)
-        )
-        return f"{above} from {when} on, {below} below" + (", not certain" if never else "")
+        if turn.certain_from_ms is None:
+            return f"{above} from {format_value('period_ms', turn.period_ms.value)} on, {below} below, not certain"
+        rest, period = (format_estimate("period_ms", e) for e in (turn.rest_ms, turn.period_ms))
+        return f"{above} from {period} on, at a rest of {rest}; {below} below"
     if turn.certain_from_ms is None:
         return f"{above} at every period, not certain"
     low = turn.both_from_ms.value if turn.both_from_ms.low is None else turn.both_from_ms.low

@@ -12,6 +12,7 @@ from crest.emulators.nordic_timers import NordicRtc, NordicTimer
 from crest.emulators.pl011 import pl011
 from crest.emulators.ppb import PPB_BASE, PPB_SIZE_BYTES, PrivatePeripherals
 from crest.emulators.rp2040_timer import Rp2040Timer
+from crest.emulators.stm32_rtc import Stm32Rtc
 from crest.emulators.stm32_timers import Stm32LowPowerTimer, Stm32Timer
 from crest.emulators.stm32_usart import STM32_USARTS
 from crest.emulators.uarte import nordic_uarte
@@ -20,12 +21,13 @@ from crest.targets import Peripheral, Target
 
 PAGE_BYTES: Final = 0x1000
 
+_TIMERS: Final = (NordicTimer, NordicRtc, Rp2040Timer, Stm32Timer, Stm32LowPowerTimer, Stm32Rtc)
 MODELS: Final[dict[str, Callable[[str, Peripheral, Host], Device]]] = {
     "arm-pl011": pl011,
     "nrf-uarte": nordic_uarte,
     "registers": plain_registers,
     **STM32_USARTS,
-    **{timer.model: timer for timer in (NordicTimer, NordicRtc, Stm32Timer, Stm32LowPowerTimer, Rp2040Timer)},
+    **{timer.model: timer for timer in _TIMERS},
 }
 
 

@@ -110,6 +110,11 @@ class Comparator:
         self._value = value
         self._aim()
 
+    @property
+    def is_set(self) -> bool:
+        """Whether there is a value to compare with."""
+        return self._value is not None
+
     def load(self, count: int) -> None:
         """Set the counter."""
         self._latch()

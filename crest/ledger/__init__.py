@@ -15,10 +15,12 @@ from crest.ledger.records import (
     TrialRecord,
     TrialState,
 )
+from crest.ledger.replays import REPLAY_SCHEMA, ReplayedRecord, ReplayHeaderRecord, ReplayState
 
 __all__ = [
     "LEDGER_NAME",
     "LEDGER_SCHEMA",
+    "REPLAY_SCHEMA",
     "FinishedRecord",
     "HeaderRecord",
     "Ledger",
@@ -27,6 +29,9 @@ __all__ = [
     "PointKey",
     "Record",
     "RejectedRecord",
+    "ReplayHeaderRecord",
+    "ReplayState",
+    "ReplayedRecord",
     "TrainingSummary",
     "TrialRecord",
     "TrialState",

@@ -40,8 +40,10 @@ def read_run(folder: Path) -> tuple[HeaderRecord, list[Record]]:
     """
     path = folder / LEDGER_NAME
     records = read_ledger(path)
-    if not records or not isinstance(records[0], HeaderRecord):
+    if not records:
         raise LedgerError(f"{path}: has no header", hint="this run was stopped before it began: search again")
+    if not isinstance(records[0], HeaderRecord):
+        raise LedgerError(f"{path}: line 1 is not the header of a run", hint="give the folder of a search")
     return records[0], records
 
 

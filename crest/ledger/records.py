@@ -7,6 +7,7 @@ from typing import Any, Final, Literal, NamedTuple
 from pydantic import Field
 
 from crest.frozen import Frozen
+from crest.ledger.replays import ReplayedRecord, ReplayHeaderRecord
 from crest.measurement import Measurement
 
 LEDGER_SCHEMA = 1
@@ -160,4 +161,6 @@ class FinishedRecord(Frozen):
         return point in map(PointKey, self.front, self.clocks_mhz)
 
 
-Record = HeaderRecord | TrialRecord | MemberRecord | RejectedRecord | FinishedRecord
+Record = (
+    HeaderRecord | TrialRecord | MemberRecord | RejectedRecord | FinishedRecord | ReplayHeaderRecord | ReplayedRecord
+)

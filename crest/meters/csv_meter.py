@@ -1,25 +1,31 @@
-"""A meter whose recordings come from a file: what Power Profiler, Joulescope and Otii export, and tables by hand.
+"""A meter whose recordings come from a file: what Power Profiler and Joulescope export, and tables by hand.
 
-The header names each column and its unit, as ``time_s``, ``Timestamp(ms)`` or ``Current (uA)``:
+The header names each column and its unit, as ``time_s``, ``Timestamp(ms)`` or ``Main current (uA)``:
 
 - a time;
 - a power, or a current with a voltage or with the supply's volts given;
-- optionally a trigger (``trigger``, ``mark``, ``D0-D7``): windows are where it is not zero.
+- optionally trigger lines (``trigger``, ``mark``, ``gpio``, ``D0`` to ``D7``, or ``D0-D7`` with a character for each):
+  windows are where the line is up.
+
+Cells are parted by commas, semicolons or tabs.
 """
 
 from __future__ import annotations
 
 import csv
 import re
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from crest.errors import MeterError
 from crest.measurement import Boundary
-from crest.meters.recording import Mark, Recording
+from crest.meters.recording import Mark, Recording, first_bad_sample
+
+Array = NDArray[np.float64]
 
 _UNITS: Final[dict[str, dict[str, float]]] = {
     "time": {"s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9},
@@ -28,9 +34,16 @@ _UNITS: Final[dict[str, dict[str, float]]] = {
     "voltage": {"v": 1.0, "mv": 1e-3},
 }
 _WORDS: Final = {"timestamp": "time", "volt": "voltage", "volts": "voltage"}
-_HEADING: Final = re.compile(r"^#?\s*(?P<word>[a-z]+)[\s_]*[\[(]?\s*(?P<unit>[a-zµμ]*)\s*[\])]?$")
-_TRIGGER: Final = re.compile(r"^#?\s*(trigger|marks?|gpio|d\d.*)$")
+_KINDS: Final = "|".join(sorted((*_UNITS, *_WORDS), key=len, reverse=True))
+# Words before it say where: "Main current (A)".
+_HEADING: Final = re.compile(rf"^#?\s*(?:[a-z]+[\s_]+)*?(?P<word>{_KINDS})[\s_]*[\[(]?\s*(?P<unit>[a-zµμ]*)\s*[\])]?$")
+_LINE: Final = re.compile(r"^#?\s*(?P<line>trigger|marks?|gpio|d\d)$")
+_LINES: Final = re.compile(r"^#?\s*d0\s*-\s*d(?P<last>\d)$")
 _HINT: Final = "columns: time_s, then power_uw, or current_ua and voltage_v; ms, us, mW, mA, nA, mV are known, too"
+# Fewer steps than these do not say how evenly a meter samples.
+_STEPS_MIN: Final = 10
+_EVEN_PART: Final = 0.9
+_LOST_STEPS: Final = 1.9
 
 
 class CsvMeter:
@@ -40,15 +53,28 @@ class CsvMeter:
         path: the file.
         boundary: what was measured.
         supply_volt: needed where the file holds a current and no voltage.
+        trigger: the trigger line, as its column is called, or ``D0`` to ``D7``; needed where several of them change.
+        longest_step_s: between two samples; by default, a step of twice the others' length is a gap where nine in ten
+            are alike.
     """
 
-    def __init__(self, path: Path, boundary: Boundary = "mcu_rail", supply_volt: float | None = None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        boundary: Boundary = "mcu_rail",
+        supply_volt: float | None = None,
+        *,
+        trigger: str | None = None,
+        longest_step_s: float | None = None,
+    ) -> None:
         self.identity = str(path)
         self.boundary: Boundary = boundary
         self.supply_volt = supply_volt
         self.sample_rate_hz: float | None = None
         self.resolution_uw: float | None = None
         self._path = path
+        self._trigger = trigger
+        self._longest_step_s = longest_step_s
         self._armed = False
 
     def arm(self) -> None:
@@ -60,97 +86,187 @@ class CsvMeter:
         if not self._armed:
             raise MeterError(f"{self._path}: the meter was not armed")
         self._armed = False
-        return read_recording(self._path, self.supply_volt)
+        return read_recording(self._path, self.supply_volt, trigger=self._trigger, longest_step_s=self._longest_step_s)
 
     def close(self) -> None:
         """Nothing to release."""
 
 
-def read_recording(path: Path, supply_volt: float | None = None) -> Recording:
-    """Read a recording from a CSV file.
+def read_recording(
+    path: Path, supply_volt: float | None = None, *, trigger: str | None = None, longest_step_s: float | None = None
+) -> Recording:
+    """Read a recording from a CSV file; the arguments are those of ``CsvMeter``.
 
     Raises:
-        MeterError: no such file, columns that are absent or whose unit is not known, or a cell that is no number.
+        MeterError: no such file, columns that are absent or whose unit is not known, a cell that is no number, a sample
+            that makes no sense, a gap, or several trigger lines of which none is named.
     """
-    columns = _columns(path)
-    table = _numbers(path, [place for place, _ in columns.values()])
-    found = {kind: table[:, n] * scale for n, (kind, (_, scale)) in enumerate(columns.items())}
+    table = _Table(path)
+    found = table.quantities()
     time_s = found["time"]
-    marks = _marks(time_s, found["trigger"] != 0) if "trigger" in found else ()
     if "power" in found:
-        return Recording(time_s, found["power"], marks, str(path))
-    volt = found.get("voltage", supply_volt)
-    if volt is None:
-        raise MeterError(f"{path}: a current, and no voltage", hint="give the supply's volts, or a column voltage_v")
-    return Recording(time_s, found["current"] * volt, marks, str(path))
+        power_uw = found["power"]
+    else:
+        volt = found.get("voltage", supply_volt)
+        if volt is None:
+            raise MeterError(
+                f"{path}: a current, and no voltage", hint="give the supply's volts, or a column voltage_v"
+            )
+        power_uw = found["current"] * volt
+    bad = first_bad_sample(time_s, power_uw)
+    if bad is not None:
+        raise MeterError(f"{path}: line {table.line_of(bad.sample)}: {bad.text}")
+    _check_gaps(table, time_s, longest_step_s)
+    up = _trigger_line(path, table.trigger_lines(), trigger)
+    return Recording(time_s, power_uw, () if up is None else _marks(time_s, up), str(path))
 
 
-def _columns(path: Path) -> dict[str, tuple[int, float]]:
-    """Place and scale of each kind of column."""
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            headings = next(csv.reader(file), [])
-    except (OSError, UnicodeDecodeError) as exc:
-        raise MeterError(f"{path}: cannot be read: {exc}") from exc
-    columns: dict[str, tuple[int, float]] = {}
-    for place, heading in enumerate(headings):
-        kind, scale = _kind(path, heading)
-        if kind is None:
-            continue
-        if kind in columns:
-            raise MeterError(f"{path}: two columns of {kind}", hint="leave the one out that is not meant")
-        columns[kind] = (place, scale)
-    if "time" not in columns or not {"power", "current"} & columns.keys():
-        raise MeterError(f"{path}: line 1: no column of time, or none of power or current", hint=_HINT)
-    return columns
+class _Column(NamedTuple):
+    place: int
+    scale: float
 
 
-def _kind(path: Path, heading: str) -> tuple[str | None, float]:
-    text = heading.strip().lower()
-    if _TRIGGER.match(text):
-        return "trigger", 1.0
-    match = _HEADING.match(text)
-    if match is None:
-        return None, 1.0
-    kind = _WORDS.get(match["word"], match["word"])
-    if kind not in _UNITS:
-        return None, 1.0
-    unit = match["unit"].replace("µ", "u").replace("μ", "u")
-    if unit not in _UNITS[kind]:
-        told = f"unit {unit!r} is not known" if unit else "no unit"
-        raise MeterError(f"{path}: line 1: column {heading.strip()!r}: {told}", hint=_HINT)
-    return kind, _UNITS[kind][unit]
+class _Table:
+    """The columns of a file that mean something, and their cells."""
 
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        headings, self._delimiter = self._headings()
+        self._columns: dict[str, _Column] = {}
+        self._lines: dict[str, int] = {}
+        self._bits: _Column | None = None  # its scale is how many lines it holds
+        for place, heading in enumerate(headings):
+            self._take(place, heading)
+        if "time" not in self._columns or not {"power", "current"} & self._columns.keys():
+            raise MeterError(f"{path}: line 1: no column of time, or none of power or current", hint=_HINT)
 
-def _numbers(path: Path, places: list[int]) -> NDArray[np.float64]:
-    try:
-        table = np.loadtxt(
-            path, delimiter=",", skiprows=1, usecols=places, ndmin=2, comments=None, encoding="utf-8-sig"
-        )
-    except ValueError as exc:
-        raise MeterError(f"{path}: {_bad_line(path, places) or exc}", hint="one number in each cell") from exc
-    if len(table) < 2:
-        raise MeterError(f"{path}: a recording has two samples at least")
-    return table
+    def quantities(self) -> dict[str, Array]:
+        """Time in s, power and current in uW and uA, and voltage in V, as far as they are there: [samples] each."""
+        cells = self._numbers([column.place for column in self._columns.values()])
+        return {kind: cells[:, n] * column.scale for n, (kind, column) in enumerate(self._columns.items())}
 
+    def trigger_lines(self) -> dict[str, NDArray[np.bool_]]:
+        """Where each trigger line is up, [samples], by its name in small letters."""
+        lines: dict[str, NDArray[np.bool_]] = {}
+        if self._bits is not None:
+            width = int(self._bits.scale)
+            texts = np.loadtxt(
+                self.path, dtype=f"U{width}", delimiter=self._delimiter, skiprows=1, usecols=self._bits.place,
+                ndmin=1, comments=None, quotechar='"', encoding="utf-8-sig",
+            )  # fmt: skip
+            each = np.asarray(texts).reshape(-1, 1).view("U1").reshape(len(texts), width)
+            lines |= {f"d{n}": each[:, n] == "1" for n in range(width)}
+        if self._lines:
+            cells = self._numbers(list(self._lines.values()))
+            lines |= {name: cells[:, n] != 0 for n, name in enumerate(self._lines)}
+        return lines
 
-def _bad_line(path: Path, places: list[int]) -> str | None:
-    """The first line that is not made of numbers."""
-    with path.open(newline="", encoding="utf-8-sig") as file:
-        rows = csv.reader(file)
-        next(rows, None)
-        for row in rows:
+    def line_of(self, sample: int) -> int:
+        """The line of a sample, counted from 0, in the file."""
+        for number, (line, _) in enumerate(self._rows()):
+            if number == sample:
+                return line
+        raise IndexError(sample)
+
+    def _headings(self) -> tuple[list[str], str]:
+        try:
+            with self.path.open(newline="", encoding="utf-8-sig") as file:
+                first = file.readline()
+        except UnicodeDecodeError as exc:
+            raise MeterError(f"{self.path}: cannot be read: {exc}", hint="save it as UTF-8") from exc
+        except OSError as exc:
+            raise MeterError(f"{self.path}: cannot be read: {exc}") from exc
+        delimiter = max(",;\t", key=first.count)
+        return next(csv.reader([first], delimiter=delimiter), []), delimiter
+
+    def _take(self, place: int, heading: str) -> None:
+        text = heading.strip().lower()
+        if match := _LINE.match(text):
+            self._keep_once(match["line"], self._lines)
+            self._lines[match["line"]] = place
+        elif match := _LINES.match(text):
+            self._bits = _Column(place, int(match["last"]) + 1)
+        elif match := _HEADING.match(text):
+            kind = _WORDS.get(match["word"], match["word"])
+            unit = match["unit"].replace("µ", "u").replace("μ", "u")
+            if unit not in _UNITS[kind]:
+                told = f"unit {unit!r} is not known" if unit else "no unit"
+                raise MeterError(f"{self.path}: line 1: column {heading.strip()!r}: {told}", hint=_HINT)
+            self._keep_once(kind, self._columns)
+            self._columns[kind] = _Column(place, _UNITS[kind][unit])
+
+    def _keep_once(self, name: str, taken: dict[str, int] | dict[str, _Column]) -> None:
+        if name in taken:
+            raise MeterError(f"{self.path}: line 1: two columns of {name}", hint="leave the one out that is not meant")
+
+    def _numbers(self, places: list[int]) -> Array:
+        try:
+            cells = np.loadtxt(
+                self.path, delimiter=self._delimiter, skiprows=1, usecols=places, ndmin=2, comments=None,
+                quotechar='"', encoding="utf-8-sig",
+            )  # fmt: skip
+        except ValueError as exc:
+            raise MeterError(
+                f"{self.path}: {self._bad_cell(places) or exc}", hint="one number in each cell, with a decimal point"
+            ) from exc
+        if len(cells) < 2:
+            raise MeterError(f"{self.path}: a recording has two samples at least")
+        return cells
+
+    def _bad_cell(self, places: list[int]) -> str | None:
+        """The first cell that is no number."""
+        for line, row in self._rows():
             for place in places:
                 try:
                     float(row[place])
                 except (ValueError, IndexError):
                     cell = repr(row[place]) if place < len(row) else "nothing"
-                    return f"line {rows.line_num}, column {place + 1}: {cell} is no number"
-    return None
+                    return f"line {line}, column {place + 1}: {cell} is no number"
+        return None
+
+    def _rows(self) -> Iterator[tuple[int, list[str]]]:
+        """Number and cells of each line that holds a sample."""
+        with self.path.open(newline="", encoding="utf-8-sig") as file:
+            rows = csv.reader(file, delimiter=self._delimiter)
+            next(rows, None)
+            yield from ((rows.line_num, row) for row in rows if row)
 
 
-def _marks(time_s: NDArray[np.float64], up: NDArray[np.bool_]) -> tuple[Mark, ...]:
+def _check_gaps(table: _Table, time_s: Array, longest_step_s: float | None) -> None:
+    """Exporters leave lost samples out: a mean across the hole would pass for a measurement."""
+    steps = np.diff(time_s)
+    usual = float(np.median(steps))
+    if longest_step_s is None:
+        is_even = len(steps) >= _STEPS_MIN and np.mean(np.abs(steps / usual - 1) < 0.5) >= _EVEN_PART
+        longest_step_s = _LOST_STEPS * usual if is_even else np.inf
+    late = steps > longest_step_s
+    if late.any():
+        at = int(np.argmax(late))
+        raise MeterError(
+            f"{table.path}: line {table.line_of(at + 1)}: {steps[at]:g} s without a sample, after steps of {usual:g} s",
+            hint="samples were lost: record again; where the meter samples unevenly, give longest_step_s",
+        )
+
+
+def _trigger_line(path: Path, lines: dict[str, NDArray[np.bool_]], wanted: str | None) -> NDArray[np.bool_] | None:
+    """The named line; without a name the only one, or the only one that changes. None where none does."""
+    if wanted is not None:
+        if wanted.lower() not in lines:
+            there = ", ".join(lines) or "none"
+            raise MeterError(f"{path}: no trigger line {wanted!r}", hint=f"trigger lines in the file: {there}")
+        return lines[wanted.lower()]
+    if len(lines) == 1:
+        return next(iter(lines.values()))
+    changing = [name for name, up in lines.items() if up.any() and not up.all()]
+    if len(changing) > 1:
+        raise MeterError(f"{path}: several trigger lines change: {', '.join(changing)}", hint="name the one: trigger")
+    return lines[changing[0]] if changing else None
+
+
+def _marks(time_s: Array, up: NDArray[np.bool_]) -> tuple[Mark, ...]:
     edges = np.flatnonzero(np.diff(np.concatenate([[False], up, [False]]).astype(int)))
     begins, ends = edges[::2], edges[1::2]
     last = len(time_s) - 1
-    return tuple(Mark(float(time_s[b]), float(time_s[min(e, last)])) for b, e in zip(begins, ends, strict=True))
+    pairs = ((float(time_s[b]), float(time_s[min(e, last)])) for b, e in zip(begins, ends, strict=True))
+    # A line that goes up with the last sample marks no time.
+    return tuple(Mark(begin, end) for begin, end in pairs if begin < end)

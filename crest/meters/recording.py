@@ -71,12 +71,33 @@ class Recording:
     def _check(self) -> None:
         if self.time_s.ndim != 1 or self.time_s.shape != self.power_uw.shape or len(self.time_s) < 2:
             raise MeterError(f"{self.origin}: a recording has two samples at least, each with a time and a power")
-        for values, wrong, text in (
-            (self.time_s, ~np.isfinite(self.time_s), "a time is no number"),
-            (self.power_uw, ~np.isfinite(self.power_uw), "a power is no number"),
-            (self.power_uw, self.power_uw < 0, "power is below zero"),
-            (self.time_s, np.concatenate([[False], np.diff(self.time_s) <= 0]), "time does not grow"),
-        ):
-            if wrong.any():
-                at = int(np.argmax(wrong))
-                raise MeterError(f"{self.origin}: sample {at + 1}: {text}: {values[at]:g}")
+        bad = first_bad_sample(self.time_s, self.power_uw)
+        if bad is not None:
+            raise MeterError(f"{self.origin}: sample {bad.sample + 1}: {bad.text}")
+
+
+class BadSample(NamedTuple):
+    """The place of a sample, from 0, and what is wrong with it."""
+
+    sample: int
+    text: str
+
+
+def first_bad_sample(time_s: NDArray[np.float64], power_uw: NDArray[np.float64]) -> BadSample | None:
+    """The first sample that no recording may hold; None where all are in order.
+
+    Args:
+        time_s: [samples].
+        power_uw: [samples].
+    """
+    found = []
+    for values, wrong, text in (
+        (time_s, ~np.isfinite(time_s), "a time is no number"),
+        (power_uw, ~np.isfinite(power_uw), "a power is no number"),
+        (power_uw, power_uw < 0, "power is below zero"),
+        (time_s, np.concatenate([[False], np.diff(time_s) <= 0]), "time does not grow"),
+    ):
+        if wrong.any():
+            at = int(np.argmax(wrong))
+            found.append(BadSample(at, f"{text}: {values[at]:g}"))
+    return min(found, key=lambda bad: bad.sample, default=None)

@@ -7,7 +7,7 @@ import io
 import json
 from typing import Any
 
-from crest.measurement import Estimate
+from crest.measurement import Estimate, Measurement
 from crest.report.view import Entry, RunView
 
 FRONT_SCHEMA = 1
@@ -69,13 +69,11 @@ def _row(entry: Entry, view: RunView) -> dict[str, Any]:
         row |= {f"test.{name}": value for name, value in entry.member.test_metrics.items()}
         row["price_difference_pct"] = entry.member.price_difference_pct
         row |= {f"file.{name}": path for name, path in entry.member.files.items()}
-    return row | _costs(entry)
+    return row | (cost_columns(entry.measurement) if entry.measurement else {})
 
 
-def _costs(entry: Entry) -> dict[str, Any]:
-    measurement = entry.measurement
-    if measurement is None:
-        return {}
+def cost_columns(measurement: Measurement) -> dict[str, Any]:
+    """What a measurement says as columns of a CSV: costs, the ends of their intervals, provenance."""
     costs: dict[str, Any] = {
         name: value
         for name, value in measurement.metrics().items()

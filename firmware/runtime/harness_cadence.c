@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Releases are at multiples of the period since the first one, whatever the windows take: nothing drifts. A window that
+/* Wake-ups are at multiples of the period since the first one, whatever the windows take: nothing drifts. A window that
  * outlasts its period counts as missed, and the next begins when it ends. No division and no 64-bit product: compilers
  * call functions for them, which would count as the model's. */
 #include "harness_cadence.h"
@@ -57,34 +57,38 @@ static span counts_of(uint32_t microseconds, uint32_t hz) {
   return result;
 }
 
-static span period, release;
-static uint64_t first; /* release */
-static uint32_t missed;
-
-static void advance(void) {
-  release.counts += period.counts;
-  release.millionths += period.millionths;
-  carry(&release);
+static span later(span moment, span by) {
+  span result = {moment.counts + by.counts, moment.millionths + by.millionths};
+  carry(&result);
+  return result;
 }
 
-uint8_t cadence_begin(uint32_t state, uint32_t period_us) {
-  if (state > BOARD_DEEP_SLEEP || period_us == 0) return ERROR_RANGE;
+static span period, margin, wake_up;
+static uint64_t first; /* wake-up */
+static uint32_t missed;
+
+uint8_t cadence_begin(uint32_t state, uint32_t period_us, uint32_t margin_us) {
+  if (state > BOARD_DEEP_SLEEP || period_us == 0 || margin_us >= period_us) return ERROR_RANGE;
   if (!board_timer_start((enum board_state)state, period_us, &timer)) return ERROR_STATE;
   period = counts_of(period_us, timer.hz);
+  margin = counts_of(margin_us, timer.hz);
   now = board_timer_count();
   missed = 0;
-  release.counts = now;
-  release.millionths = 0;
-  advance(); /* the first window is released from a wait, like every other one */
-  wait_until(release.counts);
-  first = release.counts;
+  wake_up = later((span){now, 0}, period); /* the first window comes out of a wait, like every other one */
+  wait_until(wake_up.counts);
+  first = wake_up.counts;
   return 0;
 }
 
+void cadence_release(void) {
+  const span release = later(wake_up, margin);
+  while (now < release.counts) read_timer();
+}
+
 void cadence_next(void) {
-  advance();
-  if (read_timer() > release.counts) missed++;
-  else wait_until(release.counts);
+  wake_up = later(wake_up, period);
+  if (read_timer() > wake_up.counts) missed++;
+  else wait_until(wake_up.counts);
 }
 
 void cadence_end(crest_frame *reply) {

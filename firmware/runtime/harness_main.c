@@ -55,13 +55,14 @@ static void answer_load(crest_frame *frame) {
 
 /* The same code runs the windows of both requests, so that they take the same time. */
 static void answer_run(crest_frame *frame, int cadenced) {
-  if (frame->length != (cadenced ? 12u : 4u)) return answer_error(frame, ERROR_LENGTH);
+  if (frame->length != (cadenced ? 16u : 4u)) return answer_error(frame, ERROR_LENGTH);
   uint32_t count = get_u32(frame, 0);
   if (cadenced) {
-    uint8_t error = cadence_begin(get_u32(frame, 4), get_u32(frame, 8));
+    uint8_t error = cadence_begin(get_u32(frame, 4), get_u32(frame, 8), get_u32(frame, 12));
     if (error) return answer_error(frame, error);
   }
   for (uint32_t i = 0; i < count; i++) {
+    if (cadenced) cadence_release();
     run_once();
     if (cadenced) cadence_next();
   }

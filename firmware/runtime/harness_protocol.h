@@ -17,8 +17,9 @@ enum frame_type {
   FRAME_RUN = 3,    /* count (u32) -> count, CRC-32 of the outputs (u32 each) */
   FRAME_OUTPUT = 4, /* offset (u32), bytes (u32) -> bytes */
   FRAME_BYE = 5,    /* -> nothing */
-  FRAME_CADENCE = 6, /* count, state, period in us (u32 each) -> count, CRC-32 of the outputs, how many windows ended after
-                        their period, Hz of the board's timer (u32 each), its counts from the first release on (u64) */
+  FRAME_CADENCE = 6, /* count, state, period in us, wake margin in us (u32 each) -> count, CRC-32 of the outputs, how many
+                        windows ended after their period, Hz of the board's timer (u32 each), its counts since the first
+                        wake-up (u64) */
   FRAME_ERROR = 0x7F /* code (u8), only as a reply */
 };
 

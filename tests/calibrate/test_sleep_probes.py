@@ -46,9 +46,9 @@ def test_power_asleep_and_energy_to_wake_up_come_apart(both_states):
 
 
 def test_a_state_that_the_board_lacks_is_left_out_and_said():
-    runs = run_sleep_probes(EmulatedBackend(), sleep_probe(load_target("nucleo-f446re"), clock_mhz=84))
+    runs = run_sleep_probes(EmulatedBackend(), sleep_probe(load_target("portenta-h7"), clock_mhz=240))
     assert {row.sleep for row in runs.rows} == {"sleep"}
-    assert {row.clock_mhz for row in runs.rows} == {84}
+    assert {row.clock_mhz for row in runs.rows} == {240}
     assert list(runs.left_out) == ["deep_sleep"]
     assert "no timer to wait in this state" in runs.left_out["deep_sleep"]
 
@@ -65,7 +65,7 @@ def test_periods_that_wake_ups_do_not_fit_are_left_out_and_said(monkeypatch):
     backend = EmulatedBackend()
     honest = backend.run_cadenced
     monkeypatch.setattr(backend, "run_cadenced", lambda *arguments: honest(*arguments, wake_up_ms=6.0))
-    runs = run_sleep_probes(backend, sleep_probe(load_target("nucleo-f446re")), windows=3)
+    runs = run_sleep_probes(backend, sleep_probe(load_target("portenta-h7")), windows=3)
     assert [row.name for row in runs.rows] == ["sleep_64ms", "sleep_4096ms"]
     assert "2 windows outlasted it, 2 wake-ups in 3" in runs.left_out["sleep_4ms"]
     for row in runs.rows:

@@ -203,6 +203,32 @@ def test_a_prescaler_of_the_lptim_makes_its_range_longer():
     assert lptim.read(0x1C, 4) == 25_600
 
 
+def test_an_rtc_of_stm32_is_unlocked_set_up_and_compared():
+    rtc, host = timer("stm32-rtc", counts_hz=32768)
+    with pytest.raises(AccessFaultError, match="written while it is protected"):
+        rtc.write(0x08, 4, 1 << 5)
+    rtc.write(0x24, 4, 0xCA)
+    rtc.write(0x24, 4, 0x53)
+    rtc.write(0x08, 4, 1 << 5)
+    rtc.write(0x0C, 4, 1 << 7)
+    assert not rtc.read(0x0C, 4) & 1 << 6
+    host.now = 100
+    assert rtc.read(0x0C, 4) & 1 << 6
+    rtc.write(0x10, 4, 0x7FFF)
+    rtc.write(0x10, 4, 1 << 16 | 0x7FFF)
+    rtc.write(0x0C, 4, 0)
+    rtc.write(0x1C, 4, 0x80808080)
+    rtc.write(0x44, 4, 15 << 24 | 0x7FFF - 100)
+    rtc.write(0x08, 4, 1 << 5 | 1 << 8 | 1 << 12)
+    with pytest.raises(AccessFaultError, match="beyond the model stm32-rtc"):
+        rtc.write(0x44, 4, 15 << 24)  # the alarm is on
+    host.now = rtc.rises_at()
+    assert rtc.raised() and rtc.read(0x28, 4) == 0x7FFF - 100
+    assert host.now == pytest.approx(100 / 16384 * 1e6, abs=100)
+    rtc.write(0x08, 4, 1 << 5)
+    assert not rtc.raised() and rtc.rises_at() is None
+
+
 def test_an_alarm_of_the_rp2040_and_a_match_of_a_tim():
     alarm, host = timer("rp2040-timer", counts_hz=1_000_000)
     host.now = 70

@@ -127,6 +127,8 @@ def test_a_slow_meter_loses_no_energy_over_the_whole_recording() -> None:
         ("\ufefftime_us,power_mW,remark\n0,1,first\n2000000,1,\n", None, 2000),
         ("#time (s), current (A), voltage (V)\n0,1e-6,3\n2,1e-6,3\n", None, 6),
         ("time_ms,current_µA,trigger\n0,1,0\n2000,1,0\n", 1.5, 3),
+        ("Timestamp (s);Main current (A);Main voltage (V)\n0;1e-3;3\n2;1e-3;3\n", None, 6000),
+        ('"time_s"\t"power_uw"\n"0"\t"10"\n"2"\t"10"\n', None, 20),
     ],
 )
 def test_files_of_several_instruments_are_read(
@@ -153,8 +155,11 @@ def test_files_of_several_instruments_are_read(
         ("time_s,power_uw\n0,1\n1,many\n", "line 3, column 2: 'many' is no number"),
         ("time_s,power_uw\n0,1\n1\n", "line 3, column 2: nothing is no number"),
         ("time_s,power_uw\n0,1\n", "two samples"),
-        ("time_s,power_uw\n1,1\n0,1\n", "time does not grow"),
-        ("time_s,power_uw\n0,1\n1,nan\n", "no number"),
+        ("time_s,power_uw\n1,1\n\n0,1\n", "line 4: time does not grow: 0"),
+        ("time_s,power_uw\n0,1\n1,nan\n", "line 3: a power is no number"),
+        ("time_s,power_uw\n0,1\n1,-1\n0,1\n", "line 3: power is below zero: -1"),
+        ("time_s;power_uw\n0;1\n1;1,5\n", "line 3, column 2: '1,5' is no number"),
+        ("Timestamp,Main current (A)\n0,1\n1,1\n", "column 'Timestamp': no unit"),
     ],
 )
 def test_a_bad_file_names_the_place(tmp_path: Path, text: str, message: str) -> None:
@@ -165,6 +170,61 @@ def test_a_bad_file_names_the_place(tmp_path: Path, text: str, message: str) -> 
     with pytest.raises(MeterError) as caught:
         meter.collect()
     assert message in caught.value.message and str(path) in caught.value.message
+
+
+# As Power Profiler writes them: a character for each line, a column for each, or both; "-" and "X" are no level.
+PROFILER = {
+    "Timestamp(ms),Current(uA),D0-D7": "{},5,0{}---{}0X",
+    "Timestamp(ms),Current(uA),D0,D1,D5": "{},5,0,{},{}",
+    "Timestamp(ms),Current(uA),D0-D7,D0,D1,D5": "{0},5,0{1}---{2}0X,0,{1},{2}",
+}
+
+
+@pytest.mark.parametrize("header", PROFILER)
+def test_the_trigger_is_the_line_that_changes_or_the_one_that_is_named(tmp_path: Path, header: str) -> None:
+    path = tmp_path / "profiler.csv"
+
+    def record(levels: list[tuple[int, int]], **options: str) -> tuple[Mark, ...]:
+        lines = [PROFILER[header].format(n * 1000, *level) for n, level in enumerate(levels)]
+        path.write_text("\n".join([header, *lines]) + "\n")
+        meter = CsvMeter(path, supply_volt=3.0, **options)  # type: ignore[arg-type]
+        meter.arm()
+        return meter.collect().marks
+
+    assert record([(0, 1), (1, 1), (0, 1), (0, 1)]) == (Mark(1.0, 2.0),)
+    assert record([(0, 1), (0, 1), (0, 1)]) == ()
+    both = [(0, 0), (1, 0), (0, 1), (0, 0)]
+    with pytest.raises(MeterError, match="several trigger lines change: d1, d5"):
+        record(both)
+    assert record(both, trigger="D5") == (Mark(2.0, 3.0),)
+    with pytest.raises(MeterError, match="no trigger line 'D9'") as caught:
+        record(both, trigger="D9")
+    assert caught.value.hint is not None and "d1" in caught.value.hint
+
+
+def test_lost_samples_are_an_error_that_names_the_line(tmp_path: Path) -> None:
+    path = tmp_path / "lossy.csv"
+    kept = [n for n in range(100) if not 40 <= n < 60]
+    path.write_text("time_ms,power_uw\n" + "".join(f"{n / 100},5\n" for n in kept))
+    meter = CsvMeter(path)
+    meter.arm()
+    with pytest.raises(MeterError, match=r"line 42: 0\.00021 s without a sample, after steps of 1e-05 s"):
+        meter.collect()
+    lenient = CsvMeter(path, longest_step_s=0.001)
+    lenient.arm()
+    assert lenient.collect().energy_uj(0, 0.00099) == pytest.approx(5 * 0.00099)
+    # By hand, now and then: no step is the usual one.
+    path.write_text("time_s,power_uw\n" + "".join(f"{1.5**n},5\n" for n in range(20)))
+    meter.arm()
+    assert len(meter.collect().time_s) == 20
+
+
+def test_a_line_that_goes_up_with_the_last_sample_marks_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "recording.csv"
+    path.write_text("time_s,power_uw,trigger\n0,1,0\n1,1,1\n2,1,0\n3,1,1\n")
+    meter = CsvMeter(path)
+    meter.arm()
+    assert meter.collect().marks == (Mark(1.0, 2.0),)
 
 
 def test_a_file_that_is_not_there_is_an_error(tmp_path: Path) -> None:

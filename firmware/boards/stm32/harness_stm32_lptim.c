@@ -1,8 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* LPTIM1 on the 32.768 kHz crystal, which counts on in Stop mode. Registers: RM0432 and RM0444, chapter LPTIM. It has a
  * clock of its own: what is written to it arrives some counts later, and its counter is only true when read twice. */
+#include "board.h"
 #include "stm32.h"
 #include "stm32_wait.h"
+
+#define WEAK __attribute__((weak)) /* a board may have another timer */
+#define MASK 0xFFFFu
 
 #define ISR 0x00u
 #define ICR 0x04u
@@ -25,7 +29,7 @@
 static int comparator_is_busy;
 
 /* The clock is divided so far that a period is half a round at most: or every round would cost a wake-up. */
-uint32_t stm32_lptim_start(uint32_t lptim, uint32_t period_us) {
+WEAK void stm32_stop_timer_start(uint32_t lptim, uint32_t period_us, board_timer *timer) {
   uint32_t prescaler = 0;
   while (prescaler < CFGR_PRESC_MAX && period_us > HALF_A_ROUND_US << prescaler) prescaler++;
   REGISTER(lptim + CR) = 0;
@@ -33,29 +37,30 @@ uint32_t stm32_lptim_start(uint32_t lptim, uint32_t period_us) {
   REGISTER(lptim + IER) = CMPM; /* only while it is disabled */
   REGISTER(lptim + CR) = CR_ENABLE;
   REGISTER(lptim + ICR) = CMPM | CMPOK | ARROK;
-  REGISTER(lptim + ARR) = LPTIM_MASK; /* only while it is enabled */
+  REGISTER(lptim + ARR) = MASK; /* only while it is enabled */
   wait_for(lptim + ISR, ARROK, ARROK);
   REGISTER(lptim + CR) = CR_ENABLE | CR_CNTSTRT;
   comparator_is_busy = 0;
-  return LSE_HZ >> prescaler;
+  timer->hz = LSE_HZ >> prescaler;
+  timer->mask = MASK;
 }
 
-uint32_t stm32_lptim_count(uint32_t lptim) {
+WEAK uint32_t stm32_stop_timer_count(uint32_t lptim) {
   uint32_t count = REGISTER(lptim + CNT), again;
   while ((again = REGISTER(lptim + CNT)) != count) count = again;
   return count;
 }
 
-void stm32_lptim_clear(uint32_t lptim) {
+WEAK void stm32_stop_timer_clear(uint32_t lptim) {
   REGISTER(lptim + ICR) = CMPM;
   (void)REGISTER(lptim + ISR);
 }
 
-void stm32_lptim_compare(uint32_t lptim, uint32_t count) {
+WEAK void stm32_stop_timer_compare(uint32_t lptim, uint32_t count) {
   if (comparator_is_busy) wait_for(lptim + ISR, CMPOK, CMPOK); /* with the value before: it has long arrived */
   REGISTER(lptim + ICR) = CMPOK;
   REGISTER(lptim + CMP) = count;
   comparator_is_busy = 1;
 }
 
-void stm32_lptim_stop(uint32_t lptim) { REGISTER(lptim + CR) = 0; }
+WEAK void stm32_stop_timer_stop(uint32_t lptim) { REGISTER(lptim + CR) = 0; }

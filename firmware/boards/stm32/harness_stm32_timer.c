@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Waiting on an STM32. Sleep: TIM2 counts its bus clock, which runs on. Deep sleep: Stop mode, which LPTIM1 ends.
+/* Waiting on an STM32. Sleep: TIM2 counts its bus clock, which runs on. Deep sleep: Stop mode, which a timer on the crystal ends.
  * Registers: RM0432, RM0390, RM0385, RM0444, RM0455, RM0399, chapter TIM2; their places are the same on all of them. */
 #include "board.h"
 #include "stm32.h"
@@ -23,10 +23,11 @@ __attribute__((weak)) const stm32_timer *stm32_prepare_stop(void) { return 0; }
 
 __attribute__((weak)) void stm32_leave_stop(void) {}
 
-static uint32_t tim2_start(void) {
+static void tim2_start(board_timer *timer) {
   REGISTER(TIM2 + DIER) = CC1;
   REGISTER(TIM2 + CR1) = CR1_CEN;
-  return 0xFFFFFFFFu;
+  timer->hz = used->hz;
+  timer->mask = 0xFFFFFFFFu;
 }
 
 int board_timer_start(enum board_state state, uint32_t period_us, board_timer *timer) {
@@ -34,25 +35,25 @@ int board_timer_start(enum board_state state, uint32_t period_us, board_timer *t
   used = deep ? stm32_prepare_stop() : &stm32_sleep_timer;
   if (!used) return 0;
   set_bits(used->enable_register, used->enable_bit);
-  timer->hz = deep ? stm32_lptim_start(used->base, period_us) : used->hz;
-  timer->mask = deep ? LPTIM_MASK : tim2_start();
+  if (deep) stm32_stop_timer_start(used->base, period_us, timer);
+  else tim2_start(timer);
   mask = timer->mask;
   set_interrupt(used->interrupt, NVIC_ENABLE);
   return 1;
 }
 
-uint32_t board_timer_count(void) { return deep ? stm32_lptim_count(used->base) : REGISTER(TIM2 + CNT); }
+uint32_t board_timer_count(void) { return deep ? stm32_stop_timer_count(used->base) : REGISTER(TIM2 + CNT); }
 
 static void clear_flag(void) {
-  if (deep) stm32_lptim_clear(used->base);
+  if (deep) stm32_stop_timer_clear(used->base);
   else REGISTER(TIM2 + SR) = ~CC1;
   set_interrupt(used->interrupt, NVIC_CLEAR_PENDING);
 }
 
 void board_wait(uint32_t count) {
-  if (deep && has_passed(count, (board_timer_count() + LPTIM_AHEAD) & mask, mask)) return;
+  if (deep && has_passed(count, (board_timer_count() + STOP_TIMER_AHEAD) & mask, mask)) return;
   clear_flag();
-  if (deep) stm32_lptim_compare(used->base, count);
+  if (deep) stm32_stop_timer_compare(used->base, count);
   else REGISTER(TIM2 + CCR1) = count;
   if (has_passed(count, board_timer_count(), mask)) return;
   wait_for_interrupt(deep);
@@ -63,7 +64,7 @@ void board_wait(uint32_t count) {
 void board_timer_stop(void) {
   set_interrupt(used->interrupt, NVIC_DISABLE);
   if (deep) {
-    stm32_lptim_stop(used->base);
+    stm32_stop_timer_stop(used->base);
   } else {
     REGISTER(TIM2 + CR1) = 0;
     REGISTER(TIM2 + DIER) = 0;

@@ -5,6 +5,8 @@
 
 #include <stdint.h>
 
+#include "board.h"
+
 typedef struct {
   uint32_t base, enable_register, enable_bit, interrupt, hz;
 } stm32_timer;
@@ -14,18 +16,18 @@ typedef struct {
 
 extern const stm32_timer stm32_sleep_timer; /* TIM2 */
 
-/* Stop mode with LPTIM1 on the crystal. A board without these two has no deep sleep. */
+/* Stop mode with a timer on the crystal. A board without these two has no deep sleep. */
 const stm32_timer *stm32_prepare_stop(void); /* starts the crystal, and chooses the mode; 0: there is none */
 void stm32_leave_stop(void);                 /* from the oscillator that the core wakes on to the board's clock */
 
-/* A value must lie that many counts ahead, or it may be missed on its way. */
-#define LPTIM_AHEAD 4u
-#define LPTIM_MASK 0xFFFFu
+/* That timer by its base: LPTIM1, unless a board has its own. A value must lie some counts ahead, or it may be missed on
+ * its way. */
+#define STOP_TIMER_AHEAD 4u
 
-uint32_t stm32_lptim_start(uint32_t lptim, uint32_t period_us); /* Hz of its counter */
-uint32_t stm32_lptim_count(uint32_t lptim);
-void stm32_lptim_clear(uint32_t lptim);
-void stm32_lptim_compare(uint32_t lptim, uint32_t count);
-void stm32_lptim_stop(uint32_t lptim);
+void stm32_stop_timer_start(uint32_t base, uint32_t period_us, board_timer *timer);
+uint32_t stm32_stop_timer_count(uint32_t base);
+void stm32_stop_timer_clear(uint32_t base);
+void stm32_stop_timer_compare(uint32_t base, uint32_t count);
+void stm32_stop_timer_stop(uint32_t base);
 
 #endif

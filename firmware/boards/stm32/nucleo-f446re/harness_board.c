@@ -1,11 +1,26 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* NUCLEO-F446RE: STM32F446 at 180 or 84 MHz from the 8 MHz of the ST-LINK; USART2 is the ST-LINK's serial port.
- * Registers and sequences: RM0390, chapters PWR (over-drive), RCC, FLASH, GPIO. */
+ * Registers and sequences: RM0390, chapters PWR (over-drive, Stop), RCC, FLASH, GPIO, EXTI. */
 #include "board.h"
 #include "stm32f4.h"
 #include "stm32_wait.h"
 
 #define USART2 0x40004400u
+#define RTC 0x40002800u
+#define RTC_ALARM_INTERRUPT 41u
+#define RCC_BDCR 0x40023870u
+#define EXTI_IMR 0x40013C00u
+#define EXTI_RTSR 0x40013C08u
+
+#define BDCR_LSEON (1u << 0)
+#define BDCR_LSERDY (1u << 1)
+#define BDCR_RTCSEL (3u << 8)
+#define BDCR_RTCSEL_LSE (1u << 8)
+#define BDCR_RTCEN (1u << 15)
+#define EXTI_ALARM (1u << 17)
+#define CR_DBP (1u << 8)
+#define CR_DEEP (1u << 9 | 1u << 1 | 1u << 0) /* flash powered down; Standby instead of Stop; regulator in low power */
+#define CR_DEEP_STOP (1u << 9 | 1u << 0)
 #define ACR_ICEN (1u << 9)
 #define ACR_DCEN (1u << 10)
 #define AF7 7u
@@ -26,9 +41,13 @@
 #endif
 #define CLOCK_HZ (CREST_CLOCK_MHZ * 1000000u)
 
-void board_init(void) {
+static void start_clock(void) {
   uint32_t pll = PLLCFGR_M(4u) | PLLCFGR_N(CREST_CLOCK_MHZ) | PLLCFGR_Q(PLL_Q) | PLLCFGR_R(2u);
   stm32f4_start_clock(CR_HSEBYP, pll, ACR_PRFTEN | ACR_ICEN | ACR_DCEN, WAIT_STATES, OVER_DRIVE);
+}
+
+void board_init(void) {
+  start_clock();
   set_bits(RCC_AHB1ENR, AHB1ENR_GPIOA);
   set_bits(RCC_APB1ENR, APB1ENR_USART2);
   stm32_uart_pin(GPIOA, 2, AF7);
@@ -44,3 +63,18 @@ uint32_t board_clock_hz(void) { return CLOCK_HZ; }
 
 /* APB1 is a quarter of the core's clock, its timers count twice that */
 const stm32_timer stm32_sleep_timer = {TIM2, RCC_APB1ENR, 1u << 0, 28u, CLOCK_HZ / 2u};
+
+static const stm32_timer rtc = {RTC, RCC_BDCR, BDCR_RTCEN, RTC_ALARM_INTERRUPT, LSE_HZ};
+
+const stm32_timer *stm32_prepare_stop(void) {
+  set_bits(PWR_CR, CR_DBP); /* or the crystal cannot be started */
+  set_bits(RCC_BDCR, BDCR_LSEON);
+  wait_for(RCC_BDCR, BDCR_LSERDY, BDCR_LSERDY);
+  set_field(RCC_BDCR, BDCR_RTCSEL, BDCR_RTCSEL_LSE);
+  set_bits(EXTI_IMR, EXTI_ALARM);
+  set_bits(EXTI_RTSR, EXTI_ALARM);
+  set_field(PWR_CR, CR_DEEP, CR_DEEP_STOP);
+  return &rtc;
+}
+
+void stm32_leave_stop(void) { start_clock(); } /* the core wakes on the 16 MHz oscillator, without over-drive */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* NUCLEO-H7A3ZI-Q: STM32H7A3 at 280 or 140 MHz from the 8 MHz of the ST-LINK, or at the 64 MHz of its own oscillator; core
  * supplied by the step-down converter; USART3 is the ST-LINK's serial port.
- * Registers and sequences: RM0455, chapters PWR, RCC, FLASH, GPIO, USART. */
+ * Registers and sequences: RM0455, chapters PWR, RCC, FLASH, GPIO, USART, EXTI. */
 #include "board.h"
 #include "stm32h7.h"
 #include "stm32_wait.h"
@@ -9,9 +9,13 @@
 #define RCC_CDCFGR1 0x58024418u
 #define RCC_CDCFGR2 0x5802441Cu
 #define RCC_SRDCFGR 0x58024420u
+#define RCC_CDCCIP2R 0x58024454u
+#define RCC_BDCR 0x58024470u
 #define RCC_AHB4ENR 0x58024540u
 #define RCC_APB1LENR 0x58024548u
+#define PWR_CR1 0x58024800u
 #define PWR_SRDCR 0x58024818u
+#define EXTI_CPUIMR2 0x58000090u
 #define GPIOD 0x58020C00u
 #define USART3 0x40004800u
 
@@ -21,6 +25,14 @@
 #define SRDCFGR_SRDPPRE_2 (4u << 4)
 #define AHB4ENR_GPIOD (1u << 3)
 #define APB1LENR_USART3 (1u << 18)
+#define APB1LENR_LPTIM1 (1u << 9)
+#define CDCCIP2R_LPTIM1SEL (7u << 28)
+#define CDCCIP2R_LPTIM1SEL_LSE (3u << 28)
+#define BDCR_LSEON (1u << 0)
+#define BDCR_LSERDY (1u << 1)
+#define CR1_LPDS (1u << 0) /* regulator in low power */
+#define CR1_DBP (1u << 8)
+#define CPUIMR2_LPTIM1 (1u << 15) /* line 47 */
 #define VOS_0 (3u << 14)
 
 #ifndef CREST_CLOCK_MHZ
@@ -77,3 +89,18 @@ uint32_t board_clock_hz(void) { return CLOCK_HZ; }
 
 /* APB1 is half of the core's clock, its timers count twice that */
 const stm32_timer stm32_sleep_timer = {TIM2, RCC_APB1LENR, 1u << 0, 28u, CLOCK_HZ};
+
+static const stm32_timer lptim1 = {0x40002400u, RCC_APB1LENR, APB1LENR_LPTIM1, 93u, LSE_HZ};
+
+/* All domains stop with the core: nothing asks for Standby, and nothing runs on by itself. */
+const stm32_timer *stm32_prepare_stop(void) {
+  set_bits(PWR_CR1, CR1_DBP); /* or the crystal cannot be started */
+  set_bits(RCC_BDCR, BDCR_LSEON);
+  wait_for(RCC_BDCR, BDCR_LSERDY, BDCR_LSERDY);
+  set_field(RCC_CDCCIP2R, CDCCIP2R_LPTIM1SEL, CDCCIP2R_LPTIM1SEL_LSE);
+  set_bits(EXTI_CPUIMR2, CPUIMR2_LPTIM1);
+  set_bits(PWR_CR1, CR1_LPDS);
+  return &lptim1;
+}
+
+void stm32_leave_stop(void) { start_clock(); } /* the core wakes on its own oscillator, at the lowest voltage */
