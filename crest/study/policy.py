@@ -155,8 +155,8 @@ class Policy(Frozen):
         return tuple(dict.fromkeys([*self.objectives, *(item.metric for item in self.subject_to)]))
 
     def recorded(self, metric: str) -> frozenset[str]:
-        """The recorded metrics that a metric stands on; of one that is not derived itself."""
-        derived = self.derived
-        if metric not in derived:
-            return frozenset({metric})
-        return frozenset().union(*(self.recorded(use.name) for use in derived[metric].names))
+        """The recorded metrics that a metric stands on; one that is not derived stands on itself."""
+        found: dict[str, frozenset[str]] = {}
+        for name, expression in self.derived.items():
+            found[name] = frozenset().union(*(found.get(use.name, {use.name}) for use in expression.names))
+        return found.get(metric, frozenset({metric}))

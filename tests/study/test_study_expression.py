@@ -2,7 +2,7 @@ import ast
 import math
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from crest.study import Expression
@@ -117,6 +117,7 @@ def test_names_come_with_their_first_column():
     assert Expression.parse("log + log(x)").names == (("log", 1), ("x", 11))
 
 
+@settings(deadline=None)
 @given(expressions(), st.floats(allow_nan=True, allow_infinity=True), st.floats(-10, 10))
 def test_values_are_those_of_python_or_an_error(text, first, second):
     metrics = {**METRICS, "latency_ms": first, "x1": second}
@@ -137,6 +138,7 @@ def test_values_are_those_of_python_or_an_error(text, first, second):
     assert eval(text, functions, metrics) == pytest.approx(value, rel=1e-9)
 
 
+@settings(deadline=None)
 @given(st.text(max_size=60) | st.text("abx1 .()[]+-*/_,:'\"{}=<>\\", max_size=40))
 def test_any_text_is_an_expression_of_the_allowed_nodes_or_a_value_error(text):
     try:
