@@ -80,6 +80,7 @@ class PointKey(NamedTuple):
 class Outcome(Frozen):
     """What became of a candidate at one clock.
 
+    ``objectives`` are as measured, those to maximize, too. ``derived`` holds the metrics of the policy's own.
     ``violations`` holds one entry per constraint that could be judged, relative to its limit; positive is violated.
     """
 
@@ -88,6 +89,7 @@ class Outcome(Frozen):
     price: Measurement | None = None
     profile_key: str | None = None
     objectives: dict[str, float] = Field(default_factory=dict)
+    derived: dict[str, float] = Field(default_factory=dict, exclude_if=lambda derived: not derived)
     violations: dict[str, float] = Field(default_factory=dict)
 
 
@@ -139,6 +141,7 @@ class MemberRecord(Frozen):
     metrics: dict[str, float]
     test_metrics: dict[str, float]
     objectives: dict[str, float]
+    derived: dict[str, float] = Field(default_factory=dict, exclude_if=lambda derived: not derived)
     violations: dict[str, float] = Field(default_factory=dict)
     price_difference_pct: float
     profile_key: str

@@ -31,7 +31,7 @@ def choose_sampler(options: SearchOptions, policy: Policy, size: int) -> ChosenS
     """
     if options.sampler != "auto":
         return None
-    objectives = len(policy.minimize)
+    objectives = len(policy.objectives)
     history = options.trials * _PROPOSALS_PER_TRIAL[bool(policy.subject_to)]
     wanted = f"{objectives} objective{'s' * (objectives > 1)}, a history of about {history} candidates"
     if size <= options.trials:

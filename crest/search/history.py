@@ -39,7 +39,7 @@ def optuna_study(
     """
     optuna = require_search_extra("optuna")
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    study = optuna.create_study(directions=["minimize"] * len(policy.minimize))
+    study = optuna.create_study(directions=["minimize"] * len(policy.objectives))
     distributions = encoding.distributions()
     told = [record for record in records if record.state != "failed"]
 
@@ -61,15 +61,15 @@ def _trials(sampler: SamplerName, policy: Policy, told: Sequence[TrialRecord], p
     ranked = _ranked_violations(told)
     if sampler == "tpe":
         return [
-            {"values": [record.objectives[name] for name in policy.minimize], "constraints": limits}
+            {"values": list(policy.losses(record.objectives).values()), "constraints": limits}
             if record.state == "complete"
             else {"state": optuna.trial.TrialState.PRUNED, "constraints": limits}
             for record, limits in zip(told, ranked, strict=True)
         ]
-    values = _filled([record.objectives for record in told], policy.minimize)
+    values = _filled([policy.losses(record.objectives) for record in told], policy.objectives)
     constraints = _filled(ranked, sorted({key for limits in ranked for key in limits}))
     trials: list[dict[str, Any]] = [
-        {"values": [row[name] for name in policy.minimize], "constraints": limits}
+        {"values": [row[name] for name in policy.objectives], "constraints": limits}
         for row, limits in zip(values, constraints, strict=True)
     ]
     if sampler in BREEDERS:

@@ -147,7 +147,7 @@ class _Run:
         self.trials = [record for record in ledger.records if isinstance(record, TrialRecord)]
         self._check_recorded()
         self._points = [point for trial in self.trials for point in trial.points]
-        self._front = scoring.front_of(self._points)
+        self._front = scoring.front_of(self._plan.study.policy, self._points)
 
     def search(self, executor: Executor) -> None:
         """Evaluate batches until the search has what it was asked for."""
@@ -167,9 +167,10 @@ class _Run:
         """
         verified = {record.key: record for record in self._ledger.records if isinstance(record, MemberRecord)}
         rejected = {record.number for record in self._ledger.records if isinstance(record, RejectedRecord)}
+        policy = self._plan.study.policy
         while True:
             candidates = [point for point in self._points if point.number not in rejected]
-            front = scoring.front_of([verified.get(point.key, point) for point in candidates])
+            front = scoring.front_of(policy, [verified.get(point.key, point) for point in candidates])
             networks = {point.number for point in front}
             eligible = [point for point in candidates if point.number in networks and scoring.is_eligible(point)]
             waiting = [point for point in eligible if point.key not in verified]
@@ -208,7 +209,7 @@ class _Run:
         self.trials.append(stored)
         self._points += stored.points
         self._on_event(TrialFinished(stored))
-        front = scoring.front_of(self._points)
+        front = scoring.front_of(self._plan.study.policy, self._points)
         if front != self._front:
             self._front = front
             self._on_event(FrontChanged(front))
@@ -246,8 +247,7 @@ def _member(plan: SearchPlan, trial: TrialRecord, finished: Finished) -> MemberR
     metrics = {**finished.metrics, **trial.proxies, **finished.measurement.metrics()}
     if not all(map(math.isfinite, finished.test_metrics.values())):
         raise ModelError(f"trial {trial.number}: its metrics on the test split are not finite")
-    needed = [*policy.minimize, *(item.metric for item in policy.subject_to), *finished.metrics, "cycles"]
-    absent = scoring.absent_reason(needed, metrics, finished.measurement)
+    absent = scoring.absent_reason([*finished.metrics, "cycles"], metrics, finished.measurement)
     if absent is not None:
         raise ModelError(f"trial {trial.number}: {absent}")
     return MemberRecord(
@@ -255,8 +255,7 @@ def _member(plan: SearchPlan, trial: TrialRecord, finished: Finished) -> MemberR
         measurement=finished.measurement,
         metrics=dict(finished.metrics),
         test_metrics=dict(finished.test_metrics),
-        objectives=scoring.objectives(policy, metrics),
-        violations=scoring.violations(policy.subject_to, metrics, finished.measurement),
+        **scoring.scores(policy, metrics, finished.measurement),
         price_difference_pct=scoring.price_difference_pct(trial, finished.measurement),
         profile_key=finished.profile_key,
         files=dict(finished.files),

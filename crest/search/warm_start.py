@@ -6,7 +6,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 
 from crest.errors import LedgerError, ModelError, StudyError
 from crest.ledger import LEDGER_NAME, EarlierRun, HeaderRecord, TrialRecord, read_run
@@ -14,6 +14,7 @@ from crest.models.axes import Axis
 from crest.models.family import check_candidate
 from crest.search import policy as scoring
 from crest.search.contracts import Proposal
+from crest.search.derived import derive, recorded_metrics
 from crest.search.encoding import proposal_key
 from crest.search.points import as_one
 from crest.study import Policy, Study, parse_study
@@ -149,14 +150,15 @@ def _rescored(point: TrialRecord, policy: Policy) -> TrialRecord | str:
         return _FAILED
     if point.price is None:
         return point
-    metrics = {**point.metrics, **point.proxies, **point.price.metrics()}
+    recorded = {**point.metrics, **point.proxies, **point.price.metrics()}
+    derived = derive(policy, recorded)
     constraints = policy.subject_to if point.state == "complete" else scoring.cost_constraints(policy)
-    needed = [item.metric for item in constraints] + (list(policy.minimize) if point.state == "complete" else [])
-    if scoring.absent_reason(needed, metrics, point.price) is not None:
+    needed = policy.judged if point.state == "complete" else [item.metric for item in constraints]
+    if scoring.absent_reason(recorded_metrics(policy, needed), recorded, point.price) or derived.reason(needed):
         return _UNKNOWN
-    scores: dict[str, Any] = {"violations": scoring.violations(constraints, metrics, point.price)}
     if point.state == "complete":
-        scores["objectives"] = scoring.objectives(policy, metrics)
-    elif scoring.is_feasible(scores["violations"]):
+        return point.model_copy(update=scoring.scores(policy, recorded, point.price))
+    violations = scoring.violations(constraints, {**recorded, **derived.values}, point.price)
+    if scoring.is_feasible(violations):
         return _UNTRAINED
-    return point.model_copy(update=scores)
+    return point.model_copy(update={"violations": violations, "derived": derived.values})

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, PrivateAttr, field_serializer, field_validator, model_validator
 
@@ -14,13 +14,12 @@ from crest.frozen import Frozen
 from crest.measurement import Lowering
 from crest.placement import AS_TARGET, AUTO, PARTS, Placement
 from crest.schedule import Sampling
-from crest.study.constraint import Constraint, ConstraintText
-from crest.study.shorthand import NamesWithOptions, OneOrList, WordOrMapping
+from crest.study.policy import Policy
+from crest.study.shorthand import NamesWithOptions, OneOrList, WordOrMapping, distinct
 
 Quantization = Literal["int8", "int16x8", "float32"]
 SamplerName = Literal["tpe", "nsga2", "nsga3", "gp", "random", "grid"]
 
-_Item = TypeVar("_Item", bound=str | float)
 _ClockMhz = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
@@ -113,7 +112,7 @@ class TargetOptions(Frozen):
     @field_validator("clock_mhz")
     @classmethod
     def _no_repeats(cls, clocks_mhz: tuple[float, ...] | None) -> tuple[float, ...] | None:
-        return clocks_mhz and _distinct(clocks_mhz)
+        return clocks_mhz and distinct(clocks_mhz)
 
     @field_serializer("clock_mhz")
     def _one_is_a_number(self, clocks_mhz: tuple[float, ...] | None) -> Any:
@@ -152,20 +151,6 @@ class Reserve(Frozen):
     cpu_pct: float = Field(
         default=0.0, ge=0, lt=100, description="share of the processor kept for the rest, in percent"
     )
-
-
-class Policy(Frozen):
-    """What is good (objectives) and what is allowed (hard constraints), over recorded metrics by name."""
-
-    minimize: tuple[str, ...] = Field(min_length=1, description="metrics to minimize, one or several")
-    subject_to: tuple[Annotated[Constraint, ConstraintText()], ...] = Field(
-        default=(), description="hard constraints, for example latency_ms <= 200"
-    )
-
-    @field_validator("minimize")
-    @classmethod
-    def _no_repeats(cls, names: tuple[str, ...]) -> tuple[str, ...]:
-        return _distinct(names)
 
 
 class WarmStartOptions(Frozen):
@@ -261,7 +246,7 @@ class Study(Frozen):
     @field_validator("quantization")
     @classmethod
     def _no_repeats(cls, names: tuple[Quantization, ...]) -> tuple[Quantization, ...]:
-        return _distinct(names)
+        return distinct(names)
 
     @field_validator("targets")
     @classmethod
@@ -331,10 +316,3 @@ class Study(Frozen):
         identity = self.model_dump(mode="json", exclude={"search": {"workers"}})
         text = json.dumps(identity, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
         return hashlib.sha256(text.encode()).hexdigest()
-
-
-def _distinct(items: tuple[_Item, ...]) -> tuple[_Item, ...]:
-    repeated = sorted({item for item in items if items.count(item) > 1})
-    if repeated:
-        raise ValueError(f"given twice: {', '.join(map(str, repeated))}")
-    return items

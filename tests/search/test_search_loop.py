@@ -29,7 +29,7 @@ def trials_of(folder):
 
 
 def front_numbers(records):
-    return tuple(point.number for point in front_of(records))
+    return tuple(point.number for point in front_of(make_plan().study.policy, records))
 
 
 def content_of(folder):
@@ -118,7 +118,7 @@ def test_events_tell_the_story_in_order(finished_run):
     trials = [event.record for event in seen if isinstance(event, events.TrialFinished)]
     assert trials == trials_of(folder)
     fronts = [event.front for event in seen if isinstance(event, events.FrontChanged)]
-    assert fronts[-1] == front_of(trials)
+    assert fronts[-1] == front_of(make_plan().study.policy, trials)
     assert all(before != after for before, after in itertools.pairwise(fronts))
     complete = next(trial for trial in trials if trial.state == "complete")
     kinds = [type(event).__name__ for event in seen if getattr(event, "number", None) == complete.number]
