@@ -175,12 +175,9 @@ def _tell(event: Progress) -> None:
     record = event.record
     if record is None:
         return
-    cost = record.measurement
-    what = (
-        record.reason
-        if cost is None
-        else ", ".join(f"{title_of(name)} {format_estimate(name, getattr(cost, name))}" for name in _SHOWN)
-    )
+    what, cost = record.reason, record.measurement
+    if cost is not None:
+        what = ", ".join(f"{title_of(name)} {format_estimate(name, getattr(cost, name))}" for name in _SHOWN)
     where = f"{event.done} of {event.total}: trial {record.number} on {event.board.label}"
     errors.print(f"{time.strftime('%H:%M:%S')} {where}: {what}", highlight=False, markup=False)
 

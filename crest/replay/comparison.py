@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import Literal
 
@@ -14,6 +14,7 @@ from crest.measurement import Measurement
 from crest.replay.plan import ReplayPlan
 from crest.replay.source import Network
 from crest.search import policy as scoring
+from crest.search.derived import derive, recorded_metrics
 from crest.study import Policy
 
 Verdict = Literal["front", "dominated", "infeasible", "failed"]
@@ -24,7 +25,7 @@ class Cell:
     """A network in one place: what it costs and how it stands there under the policy of the replay.
 
     ``measurement`` is None, with a reason, where it does not fit or where its build or run broke. ``metrics`` are the
-    recorded errors and proxies together with the costs.
+    recorded errors and proxies together with the costs, and what the policy derives from them.
     """
 
     network: Network
@@ -107,58 +108,50 @@ def compare(plan: ReplayPlan, records: Sequence[Sequence[ReplayedRecord]]) -> Co
         plan: what was replayed.
         records: for each board of the plan a record of each network, as ``run_replay`` returns them.
     """
-    networks = plan.source.networks
+    networks, policy = plan.source.networks, plan.policy
     first = networks[0].measurement
     clocks = dict.fromkeys(network.measurement.clock_mhz for network in networks)
     source = Column(
         label=f"{first.target} {'/'.join(f'{clock:g}' for clock in clocks)} MHz",
         schedule=first.schedule,
-        cells=_judged(plan.policy, [(network, network.measurement, None) for network in networks]),
+        cells=_ranked(policy, [_alone(policy, network, network.measurement) for network in networks]),
     )
-    boards = tuple(
-        Column(board.label, plan.schedule.label, _judged(plan.policy, _with_refusals(networks, column)))
-        for board, column in zip(plan.boards, records, strict=True)
-    )
-    return Comparison(plan.source.run, plan.policy, source, boards, plan.metric)
+    boards = []
+    for board, column in zip(plan.boards, records, strict=True):
+        cells = [_cell(policy, network, record) for network, record in zip(networks, column, strict=True)]
+        boards.append(Column(board.label, plan.schedule.label, _ranked(policy, cells)))
+    return Comparison(plan.source.run, policy, source, tuple(boards), plan.metric)
 
 
-_Found = tuple[Network, Measurement | None, Cell | None]
+def _cell(policy: Policy, network: Network, record: ReplayedRecord) -> Cell:
+    if record.state != "priced":
+        return Cell(network, None, record.state, record.reason, network.recorded)
+    assert record.measurement is not None, "what is priced has a measurement"
+    return _alone(policy, network, record.measurement)
 
 
-def _with_refusals(networks: Sequence[Network], records: Sequence[ReplayedRecord]) -> list[_Found]:
-    found: list[_Found] = []
-    for network, record in zip(networks, records, strict=True):
-        refusal = None
-        if record.state != "priced":
-            refusal = Cell(network, None, record.state, record.reason, network.recorded)
-        found.append((network, record.measurement, refusal))
-    return found
-
-
-def _judged(policy: Policy, found: Sequence[_Found]) -> tuple[Cell, ...]:
-    """Verdicts under a policy: what keeps the constraints and is dominated by nothing is the front."""
-    cells = [refusal or _alone(policy, network, measurement) for network, measurement, refusal in found]
-    feasible = [index for index, cell in enumerate(cells) if cell.verdict == "dominated"]
-    points = [tuple(cells[index].metrics[name] for name in policy.minimize) for index in feasible]
-    for chosen in pareto.non_dominated(points):
-        cell = cells[feasible[chosen]]
-        cells[feasible[chosen]] = Cell(cell.network, cell.measurement, "front", None, cell.metrics)
-    return tuple(cells)
-
-
-def _alone(policy: Policy, network: Network, measurement: Measurement | None) -> Cell:
+def _alone(policy: Policy, network: Network, measurement: Measurement) -> Cell:
     """A network by itself: infeasible, failed, or else dominated until the others are known."""
-    assert measurement is not None, "what has no measurement was refused"
-    metrics = {**network.recorded, **measurement.metrics()}
+    recorded = {**network.recorded, **measurement.metrics()}
+    derived = derive(policy, recorded)
+    metrics = {**recorded, **derived.values}
     # What has no value cannot save a network that is late.
     late = bool(measurement.deadline_missed)
     constraints = [item for item in policy.subject_to if item.metric in metrics or not late]
-    needed = [] if late else [*policy.minimize, *(item.metric for item in constraints)]
-    absent = scoring.absent_reason(needed, metrics, measurement)
+    needed = () if late else policy.judged
+    absent = scoring.absent_reason(recorded_metrics(policy, needed), recorded, measurement) or derived.reason(needed)
     if absent is not None:
         return Cell(network, measurement, "failed", absent, metrics)
     broken = scoring.describe_violations(constraints, metrics, measurement)
     return Cell(network, measurement, "infeasible" if broken else "dominated", broken, metrics)
+
+
+def _ranked(policy: Policy, cells: Sequence[Cell]) -> tuple[Cell, ...]:
+    """The cells, with those on the front that keep all constraints and are dominated by nothing."""
+    feasible = [index for index, cell in enumerate(cells) if cell.verdict == "dominated"]
+    points = [tuple(policy.losses(cells[index].metrics).values()) for index in feasible]
+    front = {feasible[index] for index in pareto.non_dominated(points)}
+    return tuple(replace(cell, verdict="front") if index in front else cell for index, cell in enumerate(cells))
 
 
 def kendall_tau(pairs: Sequence[tuple[float, float]]) -> float | None:

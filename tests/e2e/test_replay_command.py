@@ -40,8 +40,16 @@ STUDY = {
 BOARDS = ("--target", "nucleo-l4r5zi", "--target", "nucleo-g0b1re")
 
 
+@pytest.fixture(scope="module", autouse=True)
+def one_cache(tmp_path_factory):
+    """What is compiled for every network of a board is compiled once."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CREST_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
 def crest(*arguments, cwd, check=True):
-    environment = {**os.environ, "CREST_CACHE": str(cwd / "cache"), "OMP_NUM_THREADS": "1", "COLUMNS": "180"}
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "COLUMNS": "180"}
     command = [sys.executable, "-m", "crest", *map(str, arguments)]
     done = subprocess.run(command, capture_output=True, text=True, cwd=cwd, env=environment, timeout=300, check=False)
     assert not check or done.returncode == 0, done.stderr
@@ -180,18 +188,24 @@ def test_runs_that_cannot_be_replayed(run, tmp_path):
     assert len(rows_of(run, "running")) == 2
 
 
+def test_nothing_of_the_search_extra_is_needed(run, tmp_path):
+    extra = ("torch", "tensorflow", "keras", "optuna", "matplotlib", "scipy")
+    (tmp_path / "sitecustomize.py").write_text(f"import sys\nfor name in {extra}:\n    sys.modules[name] = None\n")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), *filter(None, sys.path)]))
+        crest("replay", "runs/walk", cwd=tmp_path)
+    assert {row["verdict"] for row in rows_of(run).values()} == {"front"}
+
+
 SEARCH = """
 name: tiny
-workload: {odometry: {source: generated, minutes: 2}}
-model:
-  family: tcn
-  space: {nb_filters: [2, 8], kernel_size: [2, 5], dilations: {elements: [4, 8, 16, 32], max_size: 4}}
-quantization: [int8, float32]
 targets: nano33ble
-schedule: {cadenced: {sleep: deep}}
+workload: {odometry: {source: generated, minutes: 2}}
+quantization: [int8, float32]
+model: {family: tcn, space: {nb_filters: [2, 8], kernel_size: [2, 5]}}
 reserve: {ram_bytes: 1024, cpu_pct: 10}
-policy:
-  minimize: [rmse_total, energy_per_window_uj]
+schedule: {cadenced: {sleep: deep}}
+policy: {minimize: [rmse_total, energy_per_window_uj]}
 search: {trials: 4, startup_trials: 2, epochs: 1, seed: 3}
 """
 
@@ -224,7 +238,7 @@ def replayed(ledger):
 
 
 def killed_after_the_first_record(command, cwd, ledger):
-    environment = {**os.environ, "CREST_CACHE": str(cwd / "cache"), "OMP_NUM_THREADS": "1"}
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     arguments = [sys.executable, "-m", "crest", *command]
     process = subprocess.Popen(arguments, cwd=cwd, env=environment, stderr=subprocess.DEVNULL, start_new_session=True)
     deadline = time.monotonic() + 120
