@@ -19,7 +19,7 @@ from typing import Final, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from crest.calibrate.rows import PowerRow
+from crest.calibrate.rows import UNITS_HINT, PowerRow
 from crest.errors import CalibrationError
 from crest.models.extras import require_search_extra
 
@@ -38,6 +38,13 @@ class Term(NamedTuple):
     kind: Literal["run", "event", "rest", "wake_up"]
     name: str
     clock_mhz: float | None = None
+
+    @property
+    def label(self) -> str:
+        """In words, for example ``running from flash at 64 MHz``."""
+        where = "" if self.clock_mhz is None else f" at {self.clock_mhz:g} MHz"
+        words = {"run": "running from", "event": "each", "rest": "the time in", "wake_up": "waking up from"}
+        return f"{words[self.kind]} {self.name}{where}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,8 +83,8 @@ def fit_rows(rows: Sequence[PowerRow], regions: Collection[str]) -> Fit:
             f"{len(rows)} rows for {len(terms)} coefficients: nothing can be told apart",
             hint="measure more programs: probes of the memories, sleep at several periods, networks",
         )
-    ratios = {ridge: left_out_ratios(rows, terms, ridge) for ridge in RIDGES}
-    chosen = min(RIDGES, key=lambda ridge: median_error(ratios[ridge].values()))
+    errors = {ridge: median_error(leave_out(rows, terms, ridge).ratios.values()) for ridge in RIDGES}
+    chosen = min(RIDGES, key=lambda ridge: errors[ridge])
     return _fit(rows, terms, chosen)
 
 
@@ -101,23 +108,45 @@ def terms_of(rows: Sequence[PowerRow], regions: Collection[str]) -> tuple[Term, 
     )
 
 
-def left_out_ratios(rows: Sequence[PowerRow], terms: tuple[Term, ...], ridge: float) -> dict[int, float]:
-    """Measured / predicted energy of each network's rows under a fit that has seen none of them, by place in ``rows``.
+class LeftOut(NamedTuple):
+    """How rows are predicted by fits that have not seen them.
 
-    Networks of one name, at several clocks, are left out together. Without networks, the same of every row.
+    Attributes:
+        ratios: measured / predicted energy by place in the rows.
+        skipped: why a row is not predicted, by place.
+    """
+
+    ratios: dict[int, float]
+    skipped: dict[int, str]
+
+
+def leave_out(rows: Sequence[PowerRow], terms: tuple[Term, ...], ridge: float) -> LeftOut:
+    """Predict each network's rows by a fit that has seen none of them.
+
+    Networks of one name, at several clocks, are left out together. Without networks, the same of every row. A row whose
+    power running or at rest no other row tells of is skipped.
     """
     judged = _judged(rows)
-    ratios: dict[int, float] = {}
+    found = LeftOut({}, {})
     for name in sorted({rows[place].run.name for place in judged}):
-        inside = [place for place in judged if rows[place].run.name == name]
-        fit = _fit([row for row in rows if row.run.name != name], terms, ridge)
-        predicted_uj = fit.energy_uj([rows[place] for place in inside]).tolist()
-        ratios |= {
-            place: rows[place].energy_uj / energy_uj
-            for place, energy_uj in zip(inside, predicted_uj, strict=True)
-            if energy_uj > 0
-        }
-    return ratios
+        others = [row for row in rows if row.run.name != name]
+        told = set(terms_of(others, ())) if others else set()
+        inside = []
+        for place in (place for place in judged if rows[place].run.name == name):
+            alone = [term for term in terms_of([rows[place]], ()) if term.kind != "event" and term not in told]
+            if alone:
+                found.skipped[place] = f"no other program tells of {alone[0].label}"
+            else:
+                inside.append(place)
+        if not inside:
+            continue
+        predicted_uj = _fit(others, terms, ridge).energy_uj([rows[place] for place in inside]).tolist()
+        for place, energy_uj in zip(inside, predicted_uj, strict=True):
+            if energy_uj > 0:
+                found.ratios[place] = rows[place].energy_uj / energy_uj
+            else:
+                found.skipped[place] = "the others predict no energy at all"
+    return found
 
 
 def _judged(rows: Sequence[PowerRow]) -> list[int]:
@@ -138,7 +167,10 @@ def _fit(rows: Sequence[PowerRow], terms: tuple[Term, ...], ridge: float) -> Fit
     scaled = weighed / scales
     is_event = np.array([term.kind == "event" for term in terms], float)
     penalty = np.diag(np.sqrt(ridge) * is_event)
-    values, _ = nnls(np.vstack([scaled, penalty]), np.concatenate([np.ones(len(rows)), np.zeros(len(terms))]))
+    try:
+        values, _ = nnls(np.vstack([scaled, penalty]), np.concatenate([np.ones(len(rows)), np.zeros(len(terms))]))
+    except (RuntimeError, ValueError) as exc:
+        raise CalibrationError(f"the rows cannot be fitted: {exc}", hint=UNITS_HINT) from exc
     residual = 1 - scaled @ values
     active = values > 0
     freedom = max(1, len(rows) - int(active.sum()))

@@ -9,8 +9,8 @@ from typing import Final, NamedTuple, get_args
 import yaml
 from pydantic import ValidationError
 
-from crest.calibrate.fit import Fit, Term, fit_rows, left_out_ratios, median_error
-from crest.calibrate.rows import PowerRow
+from crest.calibrate.fit import Fit, Term, fit_rows, leave_out, median_error
+from crest.calibrate.rows import UNITS_HINT, PowerRow
 from crest.energy.conformal import relative_error
 from crest.energy.model import (
     Coefficient,
@@ -95,10 +95,14 @@ def calibrate(rows: Sequence[PowerRow], target: Target, origin: Origin, replaced
         MissingExtraError: scipy is not installed.
     """
     fit = fit_rows(rows, [region.name for region in target.regions])
-    ratios = left_out_ratios(rows, fit.terms, fit.ridge)
+    ratios = leave_out(rows, fit.terms, fit.ridge).ratios
     if not ratios:
         raise CalibrationError("no row can be predicted by the others", hint="measure more programs")
-    model = _model(fit, rows, target, origin, replaced, ratios)
+    try:
+        model = _model(fit, rows, target, origin, replaced, ratios)
+    except ValidationError as exc:
+        problem = exc.errors()[0]["msg"].removeprefix("Value error, ")
+        raise CalibrationError(f"the fitted coefficients make no energy model: {problem}", hint=UNITS_HINT) from exc
     comparison = None if replaced is None else _compare(replaced, rows, ratios, origin.supply_volt)
     return Calibration(model, fit, ratios, median_error(ratios.values()), comparison)
 
@@ -174,36 +178,30 @@ def _model(
         )
         for term in fit.of("run")
     )
-    try:
-        return EnergyModel(
-            target=target.name,
-            boundary=origin.boundary,
-            version=1 if replaced is None else replaced.version + 1,
-            covers=replaced.covers if replaced is not None else f"what {origin.identity} fed",
-            conditions=Conditions(
-                volt=(origin.supply_volt, origin.supply_volt),
-                regulator=target.supply.regulator,
-                temperature_c=origin.temperature_c,
-                reason=None if origin.temperature_c is not None else "the temperature was not recorded",
-            ),
-            data=f"{len(rows)} programs, {networks} different networks among them; {origin.identity}",
-            residual=f"median |predicted / measured - 1| {median:.2%} over {left_out}; ridge {fit.ridge:g}",
-            run=runs,
-            event_energy_pj={
-                term.name: _coefficient(fit, term, origin) for term, (value, _) in fit.of("event").items() if value > 0
-            },
-            set_up="calibrated",
-            candidate_error=error,
-            domain={term.name: _domain(rows, term.name) for term in fit.of("event")},
-            sleep=rests.get("sleep", ()),
-            deep_sleep=rests.get("deep_sleep", ()),
-            not_modelled=not_modelled,
-        )
-    except ValidationError as exc:
-        raise CalibrationError(
-            f"the fitted coefficients make no energy model: {exc.errors()[0]['msg']}",
-            hint="are energies of one repetition in uJ, and times in ms?",
-        ) from exc
+    return EnergyModel(
+        target=target.name,
+        boundary=origin.boundary,
+        version=1 if replaced is None else replaced.version + 1,
+        covers=replaced.covers if replaced is not None else f"what {origin.identity} fed",
+        conditions=Conditions(
+            volt=(origin.supply_volt, origin.supply_volt),
+            regulator=target.supply.regulator,
+            temperature_c=origin.temperature_c,
+            reason=None if origin.temperature_c is not None else "the temperature was not recorded",
+        ),
+        data=f"{len(rows)} programs, {networks} different networks among them; {origin.identity}",
+        residual=f"median |predicted / measured - 1| {median:.2%} over {left_out}; ridge {fit.ridge:g}",
+        run=runs,
+        event_energy_pj={
+            term.name: _coefficient(fit, term, origin) for term, (value, _) in fit.of("event").items() if value > 0
+        },
+        set_up="calibrated",
+        candidate_error=error,
+        domain={term.name: _domain(rows, term.name) for term in fit.of("event")},
+        sleep=rests.get("sleep", ()),
+        deep_sleep=rests.get("deep_sleep", ()),
+        not_modelled=not_modelled,
+    )
 
 
 def _coefficient(fit: Fit, term: Term, origin: Origin) -> Coefficient:

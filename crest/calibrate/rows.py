@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
-from pydantic import Field, NonNegativeInt, model_validator
+from pydantic import Field, model_validator
 
 from crest.frozen import Frozen
 from crest.schedule import SleepName
 
-Duration = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+UNITS_HINT: Final = "energies are those of one repetition in uJ, times in ms"
+# What no repetition of a program reaches, and a figure in another unit may: eleven days, a kilojoule, 10**15 events.
+_MOST_MS: Final = 1e9
+_LEAST_UJ, _MOST_UJ = 1e-6, 1e9
+_MOST_COUNT: Final = 10**15
+
+Duration = Annotated[float, Field(ge=0, le=_MOST_MS, allow_inf_nan=False)]
+Count = Annotated[int, Field(ge=0, le=_MOST_COUNT)]
+Operator = Annotated[str, Field(min_length=1)]
 
 
 class ProbeRun(Frozen):
@@ -24,16 +32,16 @@ class ProbeRun(Frozen):
         macs_by_operator: nominal multiply-accumulates of a network, by kind of operator.
     """
 
-    name: str
+    name: str = Field(min_length=1)
     group: Literal["probe", "network"]
     clock_mhz: float = Field(gt=0, allow_inf_nan=False)
     fetch_region: str
-    counts: dict[str, NonNegativeInt]
-    run_ms: float = Field(gt=0, allow_inf_nan=False)
+    counts: dict[str, Count]
+    run_ms: float = Field(gt=0, le=_MOST_MS, allow_inf_nan=False)
     sleep: SleepName | None
     sleep_ms: Duration = 0
-    wake_ups: NonNegativeInt = 0
-    macs_by_operator: dict[str, NonNegativeInt] = {}
+    wake_ups: Count = 0
+    macs_by_operator: dict[Operator, Count] = {}
 
     @model_validator(mode="after")
     def _sleeps_in_a_state(self) -> ProbeRun:
@@ -55,6 +63,6 @@ class PowerRow(Frozen):
     """
 
     run: ProbeRun
-    energy_uj: float = Field(gt=0, allow_inf_nan=False)
+    energy_uj: float = Field(ge=_LEAST_UJ, le=_MOST_UJ, allow_inf_nan=False)
     spread: float | None = Field(default=None, ge=0, allow_inf_nan=False)
-    windows: int = Field(default=1, ge=1)
+    windows: int = Field(default=1, ge=1, le=_MOST_COUNT)

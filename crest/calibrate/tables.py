@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import csv
 import io
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 from pydantic import ValidationError
 
-from crest.calibrate.rows import PowerRow, ProbeRun
+from crest.calibrate.rows import UNITS_HINT, PowerRow, ProbeRun
 from crest.count_names import is_count
 from crest.errors import CalibrationError
 from crest.targets import Target
@@ -85,9 +86,12 @@ def _check_heads(path: Path, heads: Sequence[str], target: Target) -> None:
     missing = [name for name in _NEEDED if name not in heads]
     if missing:
         raise CalibrationError(f"{path}: line 1: no column {', '.join(missing)}", hint=hint)
+    twice = [head for head, times in Counter(heads).items() if times > 1]
+    if twice:
+        raise CalibrationError(f"{path}: line 1: column {twice[0]!r} is given twice", hint=hint)
     regions = [region.name for region in target.regions]
     for head in heads:
-        known = head in (*_RUN, *_POWER) or head.startswith(_MACS)
+        known = head in (*_RUN, *_POWER) or (head.startswith(_MACS) and head != _MACS)
         if not known and not (head.startswith(_COUNT) and is_count(head.removeprefix(_COUNT), regions)):
             raise CalibrationError(f"{path}: line 1: column {head!r} is not known", hint=hint)
 
@@ -107,7 +111,7 @@ def _row(place: str, line: Mapping[str, Any], target: Target) -> PowerRow:
         *_, field, column = ("", *map(str, first["loc"]))
         # What no single column is to blame for has the place of the whole run.
         where = place if column == "run" else f"{place}, column {_PREFIXES.get(field, '')}{column}"
-        raise CalibrationError(f"{where}: {first['msg'].removeprefix('Value error, ')}") from exc
+        raise CalibrationError(f"{where}: {first['msg'].removeprefix('Value error, ')}", hint=UNITS_HINT) from exc
     if row.run.clock_mhz not in target.every_clock_mhz:
         raise CalibrationError(f"{place}, column clock_mhz: {target.name} has no clock of {row.run.clock_mhz:g} MHz")
     if row.run.fetch_region not in {region.name for region in target.regions}:

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from crest.backends.emulated import EmulatedBackend
 from crest.calibrate.bench import SimulatedBench
-from crest.calibrate.fit import fit_rows, terms_of
+from crest.calibrate.fit import fit_rows, leave_out, terms_of
 from crest.calibrate.models import Origin, calibrate, predicted_energy_uj, write_models
 from crest.calibrate.plot import calibration_png
 from crest.calibrate.rows import PowerRow, ProbeRun
@@ -266,6 +266,30 @@ def test_too_few_rows_are_an_error() -> None:
         fit_rows(synthetic_rows(2), ["flash", "ram"])
 
 
+@pytest.mark.parametrize("rows", [synthetic_rows(1), [synthetic_rows(1)[0]] * 12], ids=["one", "of one name"])
+def test_rows_that_nothing_else_predicts_are_an_error(target: Target, rows: list[PowerRow]) -> None:
+    alone = [row.model_copy(update={"run": row.run.model_copy(update={"counts": {}})}) for row in rows]
+    with pytest.raises(CalibrationError, match="no row can be predicted by the others"):
+        calibrate(alone, target, ORIGIN, None)
+
+
+def test_energies_in_another_unit_are_an_error(target: Target) -> None:
+    rows = [row.model_copy(update={"energy_uj": row.energy_uj / 1000}) for row in synthetic_rows()]
+    with pytest.raises(CalibrationError, match=r"make no energy model: .*little for a running core") as caught:
+        calibrate(rows, target, ORIGIN, load_energy_model(target))
+    assert caught.value.hint == "energies are those of one repetition in uJ, times in ms"
+
+
+def test_a_row_that_no_other_tells_of_is_not_left_out() -> None:
+    """The only network in RAM: a fit of the others knows nothing of it."""
+    rows = synthetic_rows()
+    inside = rows[1].run.model_copy(update={"name": "inside", "fetch_region": "ram"})
+    rows.append(rows[1].model_copy(update={"run": inside}))
+    found = leave_out(rows, terms_of(rows, ["flash", "ram"]), 1e-6)
+    assert found.skipped == {12: "no other program tells of running from ram at 64 MHz"}
+    assert sorted(found.ratios) == [1, 3, 5, 7, 9, 11]
+
+
 def test_measurements_that_make_no_board_are_an_error(target: Target) -> None:
     """Asleep it draws more than running: times and energies cannot be what they say."""
     rows = synthetic_rows()
@@ -319,6 +343,14 @@ def test_a_table_comes_back_as_it_was_written(target: Target, tmp_path: Path) ->
         (lambda text: text.replace("my-network,network,64.0,flash", "my-network,network,64.0,rom"), "fetch_region"),
         (lambda text: text.replace(",20.0,,0,0,240.0", ",20.0,,0,0,240.0,1,1,1,1,1,1,1,1"), "more cells"),
         (lambda text: text + "short,probe\n", "line 5: fewer cells"),
+        (lambda text: text.replace(",20.0,,0,0,240.0", ",1e300,,0,0,240.0"), "line 2, column run_ms"),
+        (lambda text: text.replace("240.0", "1e-300"), "line 2, column energy_uj"),
+        (lambda text: text.replace("110000", str(10**16)), "line 4, column count.load_flash"),
+        (lambda text: text.replace("deep_sleep,20.0,1", "deep_sleep,20.0,-1"), "line 3, column wake_ups"),
+        (lambda text: text.replace("deep_sleep,20.0", "deep_sleep,inf"), "line 3, column sleep_ms"),
+        (lambda text: text.replace("0.004", "-1"), "line 2, column spread"),
+        (lambda text: text.replace("spread", "energy_uj"), "line 1: column 'energy_uj' is given twice"),
+        (lambda text: text.replace("macs.CONV_2D", "macs."), "line 1: column 'macs.' is not known"),
     ],
 )
 def test_a_bad_table_names_the_place(target: Target, tmp_path: Path, change: Any, message: str) -> None:
