@@ -27,6 +27,7 @@ Array = NDArray[np.float64]
 
 # Work that a core or a memory does beyond passing time, as far as small programs can isolate it.
 _WORK: Final = ("mul", "mla", "smlad", "smlabb", "smlal", "fp")
+_Z: Final = 1.645  # of a normal distribution, 90 % between both signs
 _LEAST_SHARE: Final = 0.03
 """Of the instructions of one row at least: an event that is rarer everywhere is not fitted."""
 RIDGES: Final = (1e-6, 1e-4, 1e-3, 1e-2)
@@ -49,7 +50,10 @@ class Term(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Fit:
-    """Coefficients, [terms], with their standard errors, in the units of ``Term``."""
+    """Coefficients, [terms], with their standard errors, in the units of ``Term``.
+
+    The standard error of a coefficient at its bound, zero, is the one it would have if the bound did not hold it.
+    """
 
     terms: tuple[Term, ...]
     values: Array
@@ -59,6 +63,12 @@ class Fit:
     def energy_uj(self, rows: Sequence[PowerRow]) -> Array:
         """Predicted energy of one repetition, [rows]."""
         return np.asarray(_design(rows, self.terms) @ self.values)
+
+    def interval(self, term: Term) -> tuple[float, float, float]:
+        """Value and ends at 90 %; of a value at zero the upper end is that of its standard error."""
+        index = self.terms.index(term)
+        value, spread = float(self.values[index]), _Z * float(self.errors[index])
+        return value, max(0.0, value - spread), value + spread
 
     def of(self, kind: str) -> dict[Term, tuple[float, float]]:
         """Value and standard error of the terms of a kind."""
@@ -175,9 +185,14 @@ def _fit(rows: Sequence[PowerRow], terms: tuple[Term, ...], ridge: float) -> Fit
     active = values > 0
     freedom = max(1, len(rows) - int(active.sum()))
     variance = float(residual @ residual) / freedom
-    normal = (scaled.T @ scaled + penalty**2)[np.ix_(active, active)]
-    errors = np.zeros(len(terms))
-    errors[active] = np.sqrt(np.diag(np.linalg.pinv(normal)) * variance)
+    normal = scaled.T @ scaled + penalty**2
+    variances = np.zeros(len(terms))
+    # Those at their bound each on its own, beside all that are not.
+    for free in (active, *(active | (np.arange(len(terms)) == place) for place in np.flatnonzero(~active))):
+        inverse = np.diag(np.linalg.pinv(normal[np.ix_(free, free)]))
+        unknown = free & (variances == 0)
+        variances[unknown] = inverse[unknown[free]]
+    errors = np.sqrt(np.maximum(variances, 0.0) * variance)
     return Fit(terms, values / scales, errors / scales, ridge)
 
 

@@ -2,46 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from hashlib import sha256
 from pathlib import Path
-from typing import Final, NamedTuple, get_args
+from typing import NamedTuple
 
 import yaml
 from pydantic import ValidationError
 
-from crest.calibrate.fit import Fit, Term, fit_rows, leave_out, median_error
-from crest.calibrate.rows import UNITS_HINT, PowerRow
-from crest.energy.conformal import relative_error
-from crest.energy.model import (
-    Coefficient,
-    Conditions,
-    EnergyModel,
-    EnergyModelFile,
-    RestState,
-    RunState,
-    Share,
-    Work,
-)
+from crest.calibrate.assembling import Grounds, assemble
+from crest.calibrate.fit import Fit, fit_rows, leave_out, median_error
+from crest.calibrate.keeping import keep_states
+from crest.calibrate.program_error import program_error
+from crest.calibrate.rows import UNITS_HINT, Origin, PowerRow
+from crest.energy.model import EnergyModel, EnergyModelFile, Work
 from crest.errors import AssetError, CalibrationError, OutputError
 from crest.files import write_atomically
-from crest.measurement import Boundary
-from crest.schedule import SleepName
 from crest.targets import Target
 
-COVERAGE: Final = 0.9
-_Z: Final = 1.645  # of a normal distribution, 90 % between both signs
-_NO_WAKE_UP_LATENCY: Final = (
-    "measured, but how long a wake-up takes is not known: give the model that is replaced a wake_up_latency_us"
-)
-
-
-class Origin(NamedTuple):
-    """Where rows come from: what measured what, around which boundary, at which supply."""
-
-    identity: str
-    boundary: Boundary
-    supply_volt: float
-    temperature_c: float | None = None
+_WORSE_BY, _WORSE_ABOVE = 1.05, 0.001
+"""What two medians may differ by and say nothing: a part of the old one, and of the energy."""
 
 
 class Comparison(NamedTuple):
@@ -66,19 +46,22 @@ class Calibration(NamedTuple):
         fit: its coefficients with standard errors.
         left_out: measured / predicted energy of each network's rows under a fit that has not seen it, by place.
         error: median of ``|predicted / measured - 1|`` over those.
-        comparison: None where no model is replaced, or it predicts none of these rows.
+        comparison: beside the model that is replaced, or why there is none.
+        notes: what a user should hear: what is declared, skipped, kept and lost.
     """
 
     model: EnergyModel
     fit: Fit
     left_out: Mapping[int, float]
     error: float
-    comparison: Comparison | None
+    comparison: Comparison | str
+    notes: tuple[str, ...]
 
     @property
     def is_worse(self) -> bool:
-        """Whether it predicts networks that it has not seen worse than the other model does."""
-        return self.comparison is not None and self.comparison.error > self.comparison.replaced_error
+        """Whether it predicts networks that it has not seen worse than the other model does, by more than chance."""
+        beside = self.comparison
+        return not isinstance(beside, str) and beside.error > _WORSE_BY * beside.replaced_error + _WORSE_ABOVE
 
 
 def calibrate(rows: Sequence[PowerRow], target: Target, origin: Origin, replaced: EnergyModel | None) -> Calibration:
@@ -91,31 +74,69 @@ def calibrate(rows: Sequence[PowerRow], target: Target, origin: Origin, replaced
         replaced: the model to stand beside, whose wake-up latencies are kept: an energy tells none.
 
     Raises:
-        CalibrationError: the rows do not tell the coefficients apart.
+        CalibrationError: the rows do not tell the coefficients apart, or make no board.
         MissingExtraError: scipy is not installed.
     """
     fit = fit_rows(rows, [region.name for region in target.regions])
-    ratios = leave_out(rows, fit.terms, fit.ridge).ratios
+    ratios, skipped = leave_out(rows, fit.terms, fit.ridge)
     if not ratios:
-        raise CalibrationError("no row can be predicted by the others", hint="measure more programs")
+        why = "".join(f": {reason}" for reason in list(skipped.values())[:1])
+        raise CalibrationError(f"no row can be predicted by the others{why}", hint="measure more programs")
+    notes = [f"not left out: {rows[place].run.name}: {reason}" for place, reason in sorted(skipped.items())]
     try:
-        model = _model(fit, rows, target, origin, replaced, ratios)
+        program = program_error(rows, ratios, replaced)
+        grounds = Grounds(_data(rows, origin), _residual(rows, fit, ratios, len(skipped)), program.error)
+        model = assemble(fit, rows, target, origin, grounds, replaced)
+        notes += [program.warning] if program.warning else []
+        if replaced is not None:
+            model, told = keep_states(model, replaced)
+            notes += told
     except ValidationError as exc:
         problem = exc.errors()[0]["msg"].removeprefix("Value error, ")
         raise CalibrationError(f"the fitted coefficients make no energy model: {problem}", hint=UNITS_HINT) from exc
-    comparison = None if replaced is None else _compare(replaced, rows, ratios, origin.supply_volt)
-    return Calibration(model, fit, ratios, median_error(ratios.values()), comparison)
+    except ValueError as exc:
+        raise CalibrationError(f"the rows that were left out give no interval: {exc}", hint=UNITS_HINT) from exc
+    comparison = _compare(replaced, rows, ratios, origin)
+    return Calibration(model, fit, ratios, median_error(ratios.values()), comparison, tuple(notes))
+
+
+def _residual(rows: Sequence[PowerRow], fit: Fit, ratios: Mapping[int, float], skipped: int) -> str:
+    judged = {rows[place].run.name for place in ratios}
+    kind = "networks" if any(rows[place].run.group == "network" for place in ratios) else "probes"
+    text = (
+        f"median |predicted / measured - 1| {median_error(ratios.values()):.2%} over {len(judged)} {kind}, each under "
+    )
+    text += f"a fit of all others; ridge {fit.ridge:g}"
+    return text + (f"; {skipped} rows of which no other program tells were not left out" if skipped else "")
+
+
+def _data(rows: Sequence[PowerRow], origin: Origin) -> str:
+    networks = len({row.run.name for row in rows if row.run.group == "network"})
+    return f"{len(rows)} programs, {networks} different networks among them; {origin.identity}; {_digest(rows)}"
+
+
+def _digest(rows: Sequence[PowerRow]) -> str:
+    """Names the rows: by it a model tells that it was fitted to them."""
+    text = "".join(sorted(row.model_dump_json() for row in rows))
+    return f"rows {sha256(text.encode()).hexdigest()[:12]}"
 
 
 def write_models(calibration: Calibration, others: Sequence[EnergyModel], path: Path) -> None:
     """Write the model in the place of those that hold where it does; models of other boundaries and supplies stay.
 
+    Args:
+        calibration: the model.
+        others: to stay; of those that hold at the same supply, the first.
+        path: of the file.
+
     Raises:
         OutputError: the file cannot be written.
     """
-    new = calibration.model
-    kept = [m for m in others if m.boundary != new.boundary or not m.conditions.meet(new.conditions)]
-    document = EnergyModelFile(models=(new, *kept)).model_dump(mode="json", exclude_defaults=True)
+    models = [calibration.model]
+    for other in others:
+        if not any(other.boundary == m.boundary and other.conditions.meet(m.conditions) for m in models):
+            models.append(other)
+    document = EnergyModelFile(models=tuple(models)).model_dump(mode="json", exclude_defaults=True)
     text = "# Written by `crest calibrate`. Form, equation and units: docs/energy.md\n"
     try:
         write_atomically(path, (text + yaml.safe_dump(document, sort_keys=False, width=120)).encode())
@@ -124,16 +145,20 @@ def write_models(calibration: Calibration, others: Sequence[EnergyModel], path: 
 
 
 def _compare(
-    replaced: EnergyModel, rows: Sequence[PowerRow], left_out: Mapping[int, float], volt: float
-) -> Comparison | None:
+    replaced: EnergyModel | None, rows: Sequence[PowerRow], left_out: Mapping[int, float], origin: Origin
+) -> Comparison | str:
     """A model may cover some of the clocks and memories that were measured: the rest says nothing of it."""
+    if replaced is None:
+        return "no model before it"
+    if replaced.data and (f"; {origin.identity}; " in replaced.data or _digest(rows) in replaced.data):
+        return "not compared with the model before it, which was fitted to these very measurements"
     ratios = {}
     for place in left_out:
-        predicted_uj = predicted_energy_uj(replaced, rows[place], volt)
+        predicted_uj = predicted_energy_uj(replaced, rows[place], origin.supply_volt)
         if predicted_uj:
             ratios[place] = rows[place].energy_uj / predicted_uj
     if not ratios:
-        return None
+        return "the model before it predicts none of them"
     return Comparison(len(ratios), median_error([left_out[place] for place in ratios]), median_error(ratios.values()))
 
 
@@ -151,114 +176,3 @@ def predicted_energy_uj(model: EnergyModel, row: PowerRow, volt: float) -> float
     if any(estimate.value is None for estimate, _ in parts):
         return None
     return sum(float(estimate.value or 0.0) * factor for estimate, factor in parts)
-
-
-def _model(
-    fit: Fit,
-    rows: Sequence[PowerRow],
-    target: Target,
-    origin: Origin,
-    replaced: EnergyModel | None,
-    ratios: Mapping[int, float],
-) -> EnergyModel:
-    networks = len({row.run.name for row in rows if row.run.group == "network"})
-    programs: dict[Hashable, list[float]] = {}
-    for place, ratio in ratios.items():
-        programs.setdefault(rows[place].run.name, []).append(ratio)
-    median = median_error(ratios.values())
-    left_out = f"{len(programs)} {'networks' if networks else 'probes'}, each under a fit of all others"
-    error = relative_error(programs, COVERAGE, f"Conformal, {left_out}")
-    rests, not_modelled = _rests(fit, origin, replaced)
-    runs = tuple(
-        RunState(
-            clock_mhz=term.clock_mhz or 0.0,
-            fetch_region=term.name,
-            power_uw=_coefficient(fit, term, origin),
-            power_error=error,
-        )
-        for term in fit.of("run")
-    )
-    return EnergyModel(
-        target=target.name,
-        boundary=origin.boundary,
-        version=1 if replaced is None else replaced.version + 1,
-        covers=replaced.covers if replaced is not None else f"what {origin.identity} fed",
-        conditions=Conditions(
-            volt=(origin.supply_volt, origin.supply_volt),
-            regulator=target.supply.regulator,
-            temperature_c=origin.temperature_c,
-            reason=None if origin.temperature_c is not None else "the temperature was not recorded",
-        ),
-        data=f"{len(rows)} programs, {networks} different networks among them; {origin.identity}",
-        residual=f"median |predicted / measured - 1| {median:.2%} over {left_out}; ridge {fit.ridge:g}",
-        run=runs,
-        event_energy_pj={
-            term.name: _coefficient(fit, term, origin) for term, (value, _) in fit.of("event").items() if value > 0
-        },
-        set_up="calibrated",
-        candidate_error=error,
-        domain={term.name: _domain(rows, term.name) for term in fit.of("event")},
-        sleep=rests.get("sleep", ()),
-        deep_sleep=rests.get("deep_sleep", ()),
-        not_modelled=not_modelled,
-    )
-
-
-def _coefficient(fit: Fit, term: Term, origin: Origin) -> Coefficient:
-    index = fit.terms.index(term)
-    value, spread = float(fit.values[index]), _Z * float(fit.errors[index])
-    value, low, high = (_rounded(number) for number in (value, max(0.0, value - spread), value + spread))
-    return Coefficient(
-        value=value,
-        low=low,
-        high=high,
-        confidence=COVERAGE,
-        kind="fit",
-        source=origin.identity,
-        reason="least squares of the relative error, none below zero; the interval is the standard error of the fit",
-    )
-
-
-def _rounded(number: float) -> float:
-    """Six digits: nobody measures more."""
-    return float(f"{number:.6g}")
-
-
-def _domain(rows: Sequence[PowerRow], count: str) -> Share:
-    shares = [row.run.counts.get(count, 0) / max(1, row.run.counts.get("instructions", 0)) for row in rows]
-    return Share(low=_rounded(min(shares)), high=_rounded(max(shares)))
-
-
-def _rests(
-    fit: Fit, origin: Origin, replaced: EnergyModel | None
-) -> tuple[dict[SleepName, tuple[RestState, ...]], dict[SleepName, str]]:
-    """Rest states that were measured, by clock, and why others are not there."""
-    rests: dict[SleepName, tuple[RestState, ...]] = {}
-    missing: dict[SleepName, str] = {}
-    for name in get_args(SleepName):
-        measured = [term for term in fit.of("rest") if term.name == name and term._replace(kind="wake_up") in fit.terms]
-        found = [_rest(fit, term, origin, replaced) for term in measured]
-        known = tuple(rest for rest in found if rest is not None)
-        if known and {rest.clock_mhz for rest in known} == {term.clock_mhz for term in fit.of("run")}:
-            rests[name] = known
-        elif len(known) < len(found):
-            missing[name] = _NO_WAKE_UP_LATENCY
-        else:
-            missing[name] = "not measured: no probe slept in this state" + (" at every clock" if known else "")
-    return rests, missing
-
-
-def _rest(fit: Fit, term: Term, origin: Origin, replaced: EnergyModel | None) -> RestState | None:
-    """One rest state at one clock; None where its wake-up latency is not known."""
-    given = () if replaced is None else replaced.sleep if term.name == "sleep" else replaced.deep_sleep
-    before = next((rest for rest in given if rest.clock_mhz in (None, term.clock_mhz)), None)
-    if before is None:
-        return None
-    power, volt = _coefficient(fit, term, origin), origin.supply_volt
-    ends = {end: _rounded(getattr(power, end) / volt) for end in ("value", "low", "high")}
-    return RestState(
-        clock_mhz=term.clock_mhz,
-        current_ua=power.model_copy(update=ends),
-        wake_up_latency_us=before.wake_up_latency_us,
-        wake_up_energy_uj=_coefficient(fit, term._replace(kind="wake_up"), origin),
-    )

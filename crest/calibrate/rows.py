@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final, Literal, NamedTuple
 
 from pydantic import Field, model_validator
 
 from crest.frozen import Frozen
+from crest.measurement import Boundary
 from crest.schedule import SleepName
 
 UNITS_HINT: Final = "energies are those of one repetition in uJ, times in ms"
@@ -66,3 +67,12 @@ class PowerRow(Frozen):
     energy_uj: float = Field(ge=_LEAST_UJ, le=_MOST_UJ, allow_inf_nan=False)
     spread: float | None = Field(default=None, ge=0, allow_inf_nan=False)
     windows: int = Field(default=1, ge=1, le=_MOST_COUNT)
+
+
+class Origin(NamedTuple):
+    """Where rows come from: what measured what, around which boundary, at which supply."""
+
+    identity: str
+    boundary: Boundary
+    supply_volt: float
+    temperature_c: float | None = None

@@ -13,9 +13,9 @@ from rich.text import Text
 
 from crest.backends.emulated import EmulatedBackend
 from crest.calibrate.bench import SimulatedBench
-from crest.calibrate.models import Calibration, Origin, calibrate, write_models
+from crest.calibrate.models import Calibration, calibrate, write_models
 from crest.calibrate.plot import calibration_png
-from crest.calibrate.rows import PowerRow
+from crest.calibrate.rows import Origin, PowerRow
 from crest.calibrate.suite import NETWORKS, SuiteOptions, measure_suite, run_suite
 from crest.calibrate.tables import read_rows, rows_csv, template_csv
 from crest.cli.console import errors, results, write_output
@@ -121,6 +121,8 @@ def calibrate_target(
         origin = Origin(bench.identity, bench.boundary, volt, temperature_c)
     calibration = calibrate(rows, board, origin, _replaced(board, origin))
     results.print(_table(calibration))
+    for note in calibration.notes:
+        errors.print(note, highlight=False, markup=False)
     if calibration.is_worse and not force:
         raise _refusal(calibration, rows, None if table else path.with_suffix(".refused.csv"))
     _write(calibration, rows, board, path, table)
@@ -150,11 +152,11 @@ def _table(calibration: Calibration) -> Table:
     table.add_column(Text("value [90 %]"), justify="right")
     units = {"run": ("mW", 1e-3), "event": ("pJ", 1.0), "rest": ("uW", 1.0), "wake_up": ("uJ", 1.0)}
     titles = {"run": "run from", "event": "each", "rest": "", "wake_up": "wake-up from"}
-    for term, value, error in zip(calibration.fit.terms, calibration.fit.values, calibration.fit.errors, strict=True):
+    for term in calibration.fit.terms:
         unit, factor = units[term.kind]
         clock = f" at {term.clock_mhz:g} MHz" if term.clock_mhz else ""
-        ends = [max(0.0, value + sign * 1.645 * error) * factor for sign in (-1, 1)]
-        text = f"{value * factor:.4g} {unit} [{ends[0]:.4g}, {ends[1]:.4g}]" if value else "- (vanishes)"
+        value, low, high = (number * factor for number in calibration.fit.interval(term))
+        text = f"{value:.4g} {unit} [{low:.4g}, {high:.4g}]"
         table.add_row(Text(f"{titles[term.kind]} {term.name}{clock}".strip()), Text(text))
     table.caption = Text(
         f"left out and predicted, median error of {len(calibration.left_out)} rows: {_percent(calibration.error)}\n"
@@ -170,8 +172,8 @@ def _percent(error: float) -> str:
 
 def _beside(calibration: Calibration) -> str:
     beside = calibration.comparison
-    if beside is None:
-        return "no model before it that predicts any of them"
+    if isinstance(beside, str):
+        return beside
     return (
         f"on the {beside.rows} that the model before it predicts, too: {_percent(beside.error)}, and that one"
         f" {_percent(beside.replaced_error)}"

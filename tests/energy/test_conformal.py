@@ -57,3 +57,17 @@ def test_an_interval_is_even_in_the_logarithm() -> None:
 def test_bounds_of_a_coverage_are_clopper_pearson() -> None:
     low, high = coverage_bounds(18, 20)
     assert (low, high) == (pytest.approx(0.6830, abs=1e-4), pytest.approx(0.9877, abs=1e-4))
+
+
+@pytest.mark.parametrize("groups", [[[1.0], []], [[float("nan")]], [[-1.0]]], ids=["empty", "nan", "negative"])
+def test_scores_that_are_none_are_refused(groups: list[list[float]]) -> None:
+    with pytest.raises(ValueError, match=r"a group without rows|a score below zero"):
+        grouped_quantile(groups, 0.5)
+    with pytest.raises(ValueError, match="no coverage"):
+        grouped_quantile([[1.0]], 1.0)
+
+
+@pytest.mark.parametrize("ratio", [0.0, -1.0, float("nan"), float("inf"), 200.0])
+def test_ratios_that_make_no_interval_are_refused(ratio: float) -> None:
+    with pytest.raises(ValueError, match="true over predicted is"):
+        relative_error({number: [ratio] for number in range(20)}, 0.9, "why")
