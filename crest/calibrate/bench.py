@@ -15,6 +15,7 @@ from crest.schedule import PowerStates
 WINDOW_S: Final = 10.0
 REPETITIONS_MIN: Final = 10
 WINDOWS: Final = 5
+_LEAST_SEEN: Final = 0.1
 # Before and after each window.
 _PAUSE_S: Final = 0.5
 
@@ -72,7 +73,13 @@ class SimulatedBench:
             self._meter.arm()
             self._meter.feed([pause, window, pause])
             recordings.append(self._meter.collect())
-        return _row(run, read_windows(recordings, repetitions))
+        row = _row(run, read_windows(recordings, repetitions))
+        if row.energy_uj < _LEAST_SEEN * energy_uj:
+            raise MeterError(
+                f"{run.name}: the simulated meter sees {row.energy_uj / energy_uj:.1%} of the power that is there",
+                hint="it drifts, or its gain is off, by more than any meter: a smaller --drift or --gain",
+            )
+        return row
 
     def _repetition(self, run: ProbeRun) -> list[Stretch]:
         states = self._states(run)
