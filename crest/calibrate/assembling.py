@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Final, NamedTuple, get_args
 
 from crest.calibrate.fit import Fit, Term
-from crest.calibrate.rows import Origin, PowerRow
+from crest.calibrate.rows import Origin, PowerRow, ProbeRun
 from crest.energy.model import Coefficient, Conditions, EnergyModel, RestState, RunState, Share
 from crest.intervals import RelativeError
 from crest.schedule import SleepName
@@ -42,7 +42,7 @@ def assemble(
     Raises:
         ValidationError: the coefficients make no energy model.
     """
-    rests, not_modelled = _rests(fit, origin, replaced)
+    rests, not_modelled = _rests(fit, rows, origin, replaced)
     return EnergyModel(
         target=target.name,
         boundary=origin.boundary,
@@ -104,14 +104,17 @@ def _domain(rows: Sequence[PowerRow], count: str) -> Share:
 
 
 def _rests(
-    fit: Fit, origin: Origin, replaced: EnergyModel | None
+    fit: Fit, rows: Sequence[PowerRow], origin: Origin, replaced: EnergyModel | None
 ) -> tuple[dict[SleepName, tuple[RestState, ...]], dict[SleepName, str]]:
     """Rest states that were measured at every clock, and why others are not there."""
     rests: dict[SleepName, tuple[RestState, ...]] = {}
     missing: dict[SleepName, str] = {}
     clocks_mhz = sorted({term.clock_mhz or 0.0 for term in fit.of("run")})
     for name in get_args(SleepName):
-        found = [_rest(fit, name, clock_mhz, origin, replaced) for clock_mhz in clocks_mhz]
+        found = []
+        for clock_mhz in clocks_mhz:
+            asleep = [row.run for row in rows if (row.run.sleep, row.run.clock_mhz) == (name, clock_mhz)]
+            found.append(_untold(name, clock_mhz, asleep) or _rest(fit, name, clock_mhz, origin, replaced))
         reasons = dict.fromkeys(reason for reason in found if isinstance(reason, str))
         if reasons:
             missing[name] = "; ".join(reasons)
@@ -120,13 +123,20 @@ def _rests(
     return rests, missing
 
 
+def _untold(name: SleepName, clock_mhz: float, asleep: Sequence[ProbeRun]) -> str | None:
+    """Why runs that slept in a state do not tell its power and the energy of its wake-up; None where they do."""
+    if not asleep:
+        return f"not measured: no probe slept in this state at {clock_mhz:g} MHz"
+    if not any(run.wake_ups for run in asleep):
+        return f"the energy of a wake-up at {clock_mhz:g} MHz was not measured: the rows have no wake_ups"
+    if len({run.wake_ups / run.sleep_ms for run in asleep}) < 2:
+        return f"the rows have one period of {name} at {clock_mhz:g} MHz: power and wake-ups are not told apart"
+    return None
+
+
 def _rest(fit: Fit, name: SleepName, clock_mhz: float, origin: Origin, replaced: EnergyModel | None) -> RestState | str:
     """One rest state at one clock, or why there is none."""
     power, wake_up = Term("rest", name, clock_mhz), Term("wake_up", name, clock_mhz)
-    if power not in fit.terms:
-        return f"not measured: no probe slept in this state at {clock_mhz:g} MHz"
-    if wake_up not in fit.terms:
-        return f"the energy of a wake-up at {clock_mhz:g} MHz was not measured: the rows have no wake_ups"
     if fit.interval(power)[0] == 0:
         return f"its power at {clock_mhz:g} MHz vanishes: the rows do not tell it from what else they drew"
     given = () if replaced is None else replaced.sleep if name == "sleep" else replaced.deep_sleep

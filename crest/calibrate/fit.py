@@ -186,14 +186,23 @@ def _fit(rows: Sequence[PowerRow], terms: tuple[Term, ...], ridge: float) -> Fit
     freedom = max(1, len(rows) - int(active.sum()))
     variance = float(residual @ residual) / freedom
     normal = scaled.T @ scaled + penalty**2
-    variances = np.zeros(len(terms))
-    # Those at their bound each on its own, beside all that are not.
-    for free in (active, *(active | (np.arange(len(terms)) == place) for place in np.flatnonzero(~active))):
-        inverse = np.diag(np.linalg.pinv(normal[np.ix_(free, free)]))
-        unknown = free & (variances == 0)
-        variances[unknown] = inverse[unknown[free]]
-    errors = np.sqrt(np.maximum(variances, 0.0) * variance)
+    errors = np.zeros(len(terms))
+    errors[active] = np.sqrt(np.diag(np.linalg.pinv(normal[np.ix_(active, active)])) * variance)
+    for place in np.flatnonzero(~active).tolist():
+        errors[place] = _error_at_zero(place, scaled, normal, active, variance)
     return Fit(terms, values / scales, errors / scales, ridge)
+
+
+def _error_at_zero(place: int, scaled: Array, normal: Array, active: NDArray[np.bool_], variance: float) -> float:
+    """Standard error of a coefficient as if its bound did not hold it, beside those that no bound holds.
+
+    Where the rows do not tell it from those, it may still not draw more than a row did altogether.
+    """
+    free = np.append(np.flatnonzero(active), place)
+    part = normal[np.ix_(free, free)]
+    if np.linalg.matrix_rank(part) < len(free):
+        return float(1 / scaled[:, place].max(initial=0.0) / _Z) if scaled[:, place].any() else 0.0
+    return float(np.sqrt(np.linalg.inv(part)[-1, -1] * variance))
 
 
 def _design(rows: Sequence[PowerRow], terms: Sequence[Term]) -> Array:

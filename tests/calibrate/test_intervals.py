@@ -109,6 +109,15 @@ def test_probes_that_slept_without_wake_ups_are_told_so(target: Target) -> None:
     assert "no probe slept" in model.not_modelled["deep_sleep"]
 
 
+def test_one_period_does_not_tell_power_and_wake_ups_apart(target: Target) -> None:
+    rows = asleep(programs(10, 0.01), "sleep", 1800.0)[:-2]
+    model = calibrate(rows, target, ORIGIN, load_energy_model(target)).model
+    assert not model.sleep and "one period of sleep" in model.not_modelled["sleep"]
+    fit = fit_rows(rows, ["flash", "ram"])
+    _, _, high = fit.interval(Term("wake_up", "sleep", 64.0))
+    assert high >= 1800.0 * 4e-3
+
+
 def calibrated_twice(target: Target, **changes: Any) -> tuple[EnergyModel, Calibration]:
     """A model of 32 MHz, changed, and a calibration at 64 MHz that would replace it."""
     slow = [
