@@ -43,6 +43,7 @@ _COSTS = (
     "deadline_missed",
     "deadline_misses_per_h",
     "skipped_share",
+    "notes",
 )
 
 
@@ -85,6 +86,7 @@ class Row(Frozen):
     deadline_misses_per_h: Estimate
     skipped_share: Estimate
     battery_life_h: Estimate
+    notes: tuple[str, ...] = ()
     best: bool = False
     certain: bool = False
 

@@ -152,10 +152,22 @@ def _show(
     results.print(_cost_table(rows, battery_mah))
     if any(row.best and not row.certain for row in rows):
         results.print(Text("best?: the least, but not wherever the true figures lie in their intervals", style="dim"))
+    for note in _row_notes(rows):
+        results.print(Text(f"note: {note}", style="dim"))
     if turns:
         results.print(_turn_table(turns))
     for note in dict.fromkeys(note for one in measurements for note in one.notes):
         results.print(Text(f"note: {note}", style="dim"))
+
+
+def _row_notes(rows: Sequence[Row]) -> list[str]:
+    """What the schedules say beside their numbers, each text once, with the rows that it is about."""
+    about: dict[str, list[str]] = {}
+    for row in rows:
+        for note in row.notes:
+            label = f"{format_value('period_ms', row.period_ms)}, {row.clock_mhz:g} MHz, {row.sleep}"
+            about.setdefault(note, []).append(label)
+    return [f"{'; '.join(labels)}: {note}" for note, labels in about.items()]
 
 
 def _cost_table(rows: Sequence[Row], battery_mah: float) -> Table:

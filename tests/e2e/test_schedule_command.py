@@ -132,6 +132,9 @@ def test_without_an_energy_model_the_rest_is_still_told(board, tmp_path):
     assert "no energy model" in done.output
     document = json.loads((tmp_path / "out.json").read_text())
     assert not any(row["best"] for row in document["schedules"])
+    (note,) = {note for row in document["schedules"] for note in row["notes"]}
+    assert note == "whether the deadline is met is not known: no energy model"
+    assert f"note: 50.0 ms, 80 MHz, sleep; 50.0 ms, 80 MHz, deep_sleep: {note}" in done.output
     assert {turn["period_ms"]["reason"] for turn in document["break_even"]} == {"no energy model"}
 
 
