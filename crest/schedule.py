@@ -41,6 +41,9 @@ from crest.yaml_io import validate
 
 SleepName = Literal["sleep", "deep_sleep"]
 
+LARGEST_BATTERY_MAH = 1e7
+"""Ten thousand ampere-hours: what is larger is a slip of the unit."""
+
 _UJ_PER_UW_MS = 1e-3
 _MS_PER_H = 3.6e6
 _H_PER_YEAR = 8766.0
@@ -355,10 +358,13 @@ def battery_life_h(
     age and pulses of current take of the capacity, and everything outside of the measuring boundary are not counted.
 
     Raises:
-        StudyError: a capacity that is not positive, or a self-discharge outside of [0, 100).
+        StudyError: a capacity that is not positive or above ``LARGEST_BATTERY_MAH``, or a self-discharge outside of
+            [0, 100).
     """
-    if not capacity_mah > 0:
-        raise StudyError(f"battery capacity must be positive, got {capacity_mah:g} mAh")
+    if not 0 < capacity_mah <= LARGEST_BATTERY_MAH:
+        raise StudyError(
+            f"battery capacity must be positive, and {LARGEST_BATTERY_MAH:g} mAh at most, got {capacity_mah:g} mAh"
+        )
     if not 0 <= self_discharge_pct_per_year < 100:
         raise StudyError(f"self-discharge of {self_discharge_pct_per_year:g} % a year is outside of [0, 100)")
     if volt is None:

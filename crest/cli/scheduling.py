@@ -16,6 +16,7 @@ from crest.alternatives import LONGEST_PERIOD_MS, Alternative, Battery, BreakEve
 from crest.backends.emulated import EmulatedBackend
 from crest.cli.console import results, write_output
 from crest.cli.options import (
+    BatteryOption,
     CompilerOption,
     FlagsOption,
     LoweringChoice,
@@ -60,7 +61,7 @@ def compare_schedules(
     reserve_cpu_pct: Annotated[
         float, typer.Option(min=0, max=99.9, help="Of each period, kept for the application.")
     ] = 0.0,
-    battery_mah: Annotated[float, typer.Option(min=0.001, help="Battery for the battery life.")] = 220.0,
+    battery_mah: BatteryOption = 220.0,
     self_discharge_pct: SelfDischargeOption = 0.0,
     toolchain: CompilerOption = "zig",
     cflags: FlagsOption = "",

@@ -13,7 +13,7 @@ from crest.emulators import engine_names
 from crest.frozen import Frozen
 from crest.measurement import Lowering
 from crest.placement import AS_TARGET, AUTO, PARTS, Placement
-from crest.schedule import Sampling
+from crest.schedule import LARGEST_BATTERY_MAH, Sampling
 from crest.study.policy import Policy
 from crest.study.shorthand import NamesWithOptions, OneOrList, WordOrMapping, distinct
 
@@ -229,7 +229,11 @@ class Study(Frozen):
     )
     reserve: Reserve = Field(default=Reserve(), description="what the rest of the application needs")
     battery_mah: float | None = Field(
-        default=None, gt=0, allow_inf_nan=False, description="battery capacity, for the battery life in reports"
+        default=None,
+        gt=0,
+        le=LARGEST_BATTERY_MAH,
+        allow_inf_nan=False,
+        description="battery capacity, for the battery life in reports",
     )
     policy: Policy = Field(description="objectives and hard constraints")
     search: SearchOptions = Field(default=SearchOptions(), description="how long and how to search")

@@ -154,6 +154,13 @@ def test_options_that_make_no_sense(board, arguments, words):
     assert done.exit_code == 2 and words in " ".join(done.output.split())
 
 
+@pytest.mark.parametrize("command", ["measure", "schedule"])
+@pytest.mark.parametrize("capacity", ["inf", "nan", "1e8", "0"])
+def test_a_battery_that_makes_no_sense(board, command, capacity):
+    done = crest(command, "model.tflite", "--target", board, "--battery-mah", capacity)
+    assert done.exit_code == 2 and "--battery-mah" in done.output
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
