@@ -16,6 +16,7 @@ import csv
 import re
 import warnings
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple
 
@@ -123,7 +124,8 @@ def read_recording(
             raise MeterError(
                 f"{path}: a current, and no voltage", hint="give the supply's volts, or a column voltage_v"
             )
-        power_uw = found["current"] * volt
+        with np.errstate(over="ignore"):
+            power_uw = found["current"] * volt
     bad = first_bad_sample(time_s, power_uw)
     if bad is not None:
         raise MeterError(f"{path}: line {table.line_of(bad.sample)}: {bad.text}")
@@ -154,7 +156,8 @@ class _Table:
     def quantities(self) -> dict[str, Array]:
         """Time in s, power and current in uW and uA, and voltage in V, as far as they are there: [samples] each."""
         cells = self._numbers([column.place for column in self._columns.values()])
-        return {kind: cells[:, n] * column.scale for n, (kind, column) in enumerate(self._columns.items())}
+        with np.errstate(over="ignore"):  # what is infinite then is told by an error
+            return {kind: cells[:, n] * column.scale for n, (kind, column) in enumerate(self._columns.items())}
 
     def trigger_lines(self) -> dict[str, NDArray[np.bool_]]:
         """Where each trigger line is up, [samples], by its name in small letters."""
@@ -180,15 +183,11 @@ class _Table:
         raise IndexError(sample)
 
     def _headings(self) -> tuple[list[str], str]:
-        try:
+        with _reading(self.path):
             with self.path.open(newline="", encoding="utf-8-sig") as file:
                 first = file.readline()
-        except UnicodeDecodeError as exc:
-            raise MeterError(f"{self.path}: cannot be read: {exc}", hint="save it as UTF-8") from exc
-        except OSError as exc:
-            raise MeterError(f"{self.path}: cannot be read: {exc}") from exc
-        delimiter = max(",;\t", key=first.count)
-        return next(csv.reader([first], delimiter=delimiter), []), delimiter
+            delimiter = max(",;\t", key=first.count)
+            return next(csv.reader([first], delimiter=delimiter), []), delimiter
 
     def _take(self, place: int, heading: str) -> None:
         text = heading.strip().lower()
@@ -264,10 +263,20 @@ class _Table:
 
     def _rows(self) -> Iterator[tuple[int, list[str]]]:
         """Number and cells of each line that holds a sample."""
-        with self.path.open(newline="", encoding="utf-8-sig") as file:
+        with _reading(self.path), self.path.open(newline="", encoding="utf-8-sig") as file:
             rows = csv.reader(file, delimiter=self._delimiter)
             next(rows, None)
             yield from ((rows.line_num, row) for row in rows if row)
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except UnicodeDecodeError as exc:
+        raise MeterError(f"{path}: cannot be read: {exc}", hint="save it as UTF-8") from exc
+    except (OSError, csv.Error) as exc:
+        raise MeterError(f"{path}: cannot be read: {exc}") from exc
 
 
 def _check_gaps(table: _Table, time_s: Array, longest_step_s: float | None) -> None:

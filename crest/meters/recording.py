@@ -44,8 +44,11 @@ class Recording:
         self.marks = marks
         self.origin = origin
         self._check()
-        steps = np.diff(self.time_s) * (self.power_uw[1:] + self.power_uw[:-1]) / 2
-        self._energy_uj = np.concatenate([[0.0], np.cumsum(steps)]) * _UJ_PER_UW_S
+        with np.errstate(over="ignore"):
+            steps = np.diff(self.time_s) * (self.power_uw[1:] + self.power_uw[:-1]) / 2
+            self._energy_uj = np.concatenate([[0.0], np.cumsum(steps)]) * _UJ_PER_UW_S
+        if not np.isfinite(self._energy_uj[-1]):
+            raise MeterError(f"{self.origin}: its energy is no number", hint="are time and power in the units named?")
 
     def energy_uj(self, begin_s: float, end_s: float) -> float:
         """Energy between two moments.

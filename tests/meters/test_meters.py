@@ -179,6 +179,22 @@ def test_a_bad_file_names_the_place(tmp_path: Path, text: str, message: str) -> 
     assert message in caught.value.message and str(path) in caught.value.message
 
 
+@pytest.mark.parametrize("late", [b"\xb5", b"x" * 140_000], ids=["not UTF-8", "an endless cell"])
+def test_what_no_reader_takes_late_in_a_file_is_an_error(tmp_path: Path, late: bytes) -> None:
+    path = tmp_path / "long.csv"
+    path.write_bytes(b"time_s,power_uw\n" + b"".join(b"%d,5\n" % n for n in range(5000)) + b"5000," + late + b"\n")
+    meter = CsvMeter(path)
+    meter.arm()
+    with pytest.raises(MeterError, match=r"long\.csv: cannot be read"):
+        meter.collect()
+
+
+@pytest.mark.filterwarnings("error")
+def test_energy_beyond_all_numbers_is_an_error() -> None:
+    with pytest.raises(MeterError, match="its energy is no number"):
+        Recording([0, 1e9], [1e308, 1e308])
+
+
 @pytest.mark.filterwarnings("error")
 def test_a_file_without_samples_is_told_by_the_error_alone(tmp_path: Path) -> None:
     path = tmp_path / "empty.csv"
