@@ -31,7 +31,7 @@ from functools import partial
 from operator import add
 from typing import Literal, NamedTuple
 
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from crest.errors import StudyError
 from crest.frozen import Frozen
@@ -76,6 +76,26 @@ class Sampling(Frozen):
         return f"sampling {self.power_uw:g} uW" + (f" for {self.collect_ms:g} ms" if self.collect_ms else "")
 
 
+def check_margin(wake_margin_ms: float, period_ms: float | None) -> None:
+    """Hold a wake margin to the period, where that is known.
+
+    Raises:
+        ValueError: no time of the period is left.
+    """
+    if period_ms is not None and wake_margin_ms >= period_ms:
+        raise ValueError(f"{wake_margin_ms:g} leaves nothing of period_ms {period_ms:g}")
+
+
+def check_sampling(sampling: Sampling | None, period_ms: float | None) -> None:
+    """Hold the time of collecting to the period, where both are known.
+
+    Raises:
+        ValueError: sensors collect for longer than a period.
+    """
+    if period_ms is not None and sampling and sampling.collect_ms and sampling.collect_ms > period_ms:
+        raise ValueError(f"collect_ms {sampling.collect_ms:g} is longer than period_ms {period_ms:g}")
+
+
 class Cadenced(Frozen):
     """One inference every ``period_ms``; the board waits in the named state in between.
 
@@ -87,15 +107,17 @@ class Cadenced(Frozen):
     wake_margin_ms: float = Field(default=0.0, ge=0, allow_inf_nan=False)
     sampling: Sampling | None = None
 
-    @model_validator(mode="after")
-    def _inside_the_period(self) -> Cadenced:
-        if self.wake_margin_ms >= self.period_ms:
-            raise ValueError(f"wake_margin_ms {self.wake_margin_ms:g} leaves nothing of period_ms {self.period_ms:g}")
-        if self.sampling and self.sampling.collect_ms and self.sampling.collect_ms > self.period_ms:
-            raise ValueError(
-                f"sampling.collect_ms {self.sampling.collect_ms:g} is longer than period_ms {self.period_ms:g}"
-            )
-        return self
+    @field_validator("wake_margin_ms")
+    @classmethod
+    def _margin_fits(cls, margin_ms: float, info: ValidationInfo) -> float:
+        check_margin(margin_ms, info.data.get("period_ms"))
+        return margin_ms
+
+    @field_validator("sampling")
+    @classmethod
+    def _sampling_fits(cls, sampling: Sampling | None, info: ValidationInfo) -> Sampling | None:
+        check_sampling(sampling, info.data.get("period_ms"))
+        return sampling
 
     @property
     def label(self) -> str:
@@ -109,15 +131,20 @@ Schedule = Continuous | Cadenced
 
 
 def cadenced(
-    period_ms: float, sleep: SleepName, wake_margin_ms: float = 0.0, sampling: Sampling | None = None
+    period_ms: float,
+    sleep: SleepName,
+    wake_margin_ms: float = 0.0,
+    sampling: Sampling | None = None,
+    *,
+    source: str = "schedule",
 ) -> Cadenced:
-    """A cadenced schedule of what a user wrote.
+    """A cadenced schedule of what a user wrote; ``source`` is named in errors.
 
     Raises:
         StudyError: it makes no sense: a margin or a time of collecting that is longer than the period.
     """
     written = {"period_ms": period_ms, "sleep": sleep, "wake_margin_ms": wake_margin_ms, "sampling": sampling}
-    return validate(written, Cadenced, "schedule", StudyError)
+    return validate(written, Cadenced, source, StudyError)
 
 
 class SleepState(Frozen):

@@ -165,7 +165,7 @@ def test_a_battery_that_makes_no_sense(board, command, capacity):
     ("arguments", "words"),
     [
         (["--clock-mhz", "17"], "no clock of 17"),
-        (["--wake-margin-ms", "60", "--period-ms", "50"], "wake_margin_ms 60 leaves nothing of period_ms 50"),
+        (["--wake-margin-ms", "60", "--period-ms", "50"], "wake_margin_ms: 60 leaves nothing of period_ms 50"),
         (["--sampling-power-uw", "5", "--sampling-ms", "60", "--period-ms", "50"], "collect_ms 60 is longer"),
     ],
 )
