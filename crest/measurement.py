@@ -195,6 +195,7 @@ class Measurement(Frozen):
             "flash_bytes": float(self.memory.flash_bytes),
             "ram_bytes": float(self.memory.ram_bytes),
             "arena_bytes": float(self.memory.arena_bytes),
+            "arena_lower_bound_bytes": float(self.memory.arena_lower_bound_bytes),
             "weights_bytes": float(self.memory.weights_bytes),
             "instructions": float(self.instructions),
         }

@@ -97,7 +97,8 @@ class Session:
         """Run inferences at a fixed period, and let the board wait in a state in between.
 
         Raises:
-            BackendError: it cannot wait in that state, or a frame broke.
+            SleepStateError: it cannot wait in that state.
+            BackendError: a frame broke.
         """
         request = struct.pack("<IIII", windows, _STATES[sleep], period_us, margin_us)
         done, crc, missed, hz, counts = struct.unpack("<IIIIQ", self._request(FrameType.CADENCE, request))

@@ -7,7 +7,7 @@ from typing import Final, Protocol
 
 from crest.calibrate.rows import PowerRow, ProbeRun
 from crest.energy.model import EnergyModel, Work
-from crest.errors import CalibrationError
+from crest.errors import CalibrationError, MeterError
 from crest.measurement import Boundary, Estimate
 from crest.meters import Reading, SimulatedMeter, Stretch, read_windows
 from crest.schedule import PowerStates
@@ -91,6 +91,10 @@ class SimulatedBench:
 
 
 def _row(run: ProbeRun, reading: Reading) -> PowerRow:
+    if reading.energy_uj <= 0:
+        raise MeterError(
+            f"{run.name}: the meter sees no power", hint="is it in the supply line, and is its range right?"
+        )
     return PowerRow(run=run, energy_uj=reading.energy_uj, spread=reading.spread, windows=reading.windows)
 
 

@@ -77,8 +77,13 @@ def fit_rows(rows: Sequence[PowerRow], regions: Collection[str]) -> Fit:
             hint="measure more programs: probes of the memories, sleep at several periods, networks",
         )
     ratios = {ridge: left_out_ratios(rows, terms, ridge) for ridge in RIDGES}
-    chosen = min(RIDGES, key=lambda ridge: _median_error(ratios[ridge]))
+    chosen = min(RIDGES, key=lambda ridge: median_error(ratios[ridge].values()))
     return _fit(rows, terms, chosen)
+
+
+def median_error(ratios: Collection[float]) -> float:
+    """Median of ``|predicted / measured - 1|`` over measured / predicted; infinite over nothing."""
+    return float(np.median([abs(1 / ratio - 1) for ratio in ratios])) if ratios else np.inf
 
 
 def terms_of(rows: Sequence[PowerRow], regions: Collection[str]) -> tuple[Term, ...]:
@@ -96,25 +101,28 @@ def terms_of(rows: Sequence[PowerRow], regions: Collection[str]) -> tuple[Term, 
     )
 
 
-def left_out_ratios(rows: Sequence[PowerRow], terms: tuple[Term, ...], ridge: float) -> dict[str, float]:
-    """Measured / predicted energy of each network under a fit of all rows but its own, by name.
+def left_out_ratios(rows: Sequence[PowerRow], terms: tuple[Term, ...], ridge: float) -> dict[int, float]:
+    """Measured / predicted energy of each network's rows under a fit that has seen none of them, by place in ``rows``.
 
-    Networks of one name at several clocks are left out together, and their ratios averaged. Without networks, the
-    same of every row.
+    Networks of one name, at several clocks, are left out together. Without networks, the same of every row.
     """
-    networks = [row for row in rows if row.run.group == "network"] or list(rows)
-    ratios = {}
-    for name in sorted({row.run.name for row in networks}):
-        inside = [row for row in networks if row.run.name == name]
+    judged = _judged(rows)
+    ratios: dict[int, float] = {}
+    for name in sorted({rows[place].run.name for place in judged}):
+        inside = [place for place in judged if rows[place].run.name == name]
         fit = _fit([row for row in rows if row.run.name != name], terms, ridge)
-        predicted = fit.energy_uj(inside)
-        if (predicted > 0).all():
-            ratios[name] = float(np.exp(np.mean(np.log([row.energy_uj for row in inside] / predicted))))
+        predicted_uj = fit.energy_uj([rows[place] for place in inside]).tolist()
+        ratios |= {
+            place: rows[place].energy_uj / energy_uj
+            for place, energy_uj in zip(inside, predicted_uj, strict=True)
+            if energy_uj > 0
+        }
     return ratios
 
 
-def _median_error(ratios: dict[str, float]) -> float:
-    return float(np.median([abs(1 / ratio - 1) for ratio in ratios.values()])) if ratios else np.inf
+def _judged(rows: Sequence[PowerRow]) -> list[int]:
+    """Places of the rows that a model is judged by: networks, or all where there are none."""
+    return [n for n, row in enumerate(rows) if row.run.group == "network"] or list(range(len(rows)))
 
 
 def _share(row: PowerRow, count: str) -> float:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple, get_args
 
-import numpy as np
 import yaml
 from pydantic import ValidationError
 
-from crest.calibrate.fit import Fit, Term, fit_rows, left_out_ratios
+from crest.calibrate.fit import Fit, Term, fit_rows, left_out_ratios, median_error
 from crest.calibrate.rows import PowerRow
 from crest.energy.conformal import relative_error
 from crest.energy.model import (
@@ -23,7 +22,7 @@ from crest.energy.model import (
     Share,
     Work,
 )
-from crest.errors import AssetError, CalibrationError
+from crest.errors import AssetError, CalibrationError, OutputError
 from crest.files import write_atomically
 from crest.measurement import Boundary
 from crest.schedule import SleepName
@@ -45,27 +44,41 @@ class Origin(NamedTuple):
     temperature_c: float | None = None
 
 
+class Comparison(NamedTuple):
+    """The new model beside the one that it would replace, on the left-out rows that both predict.
+
+    Attributes:
+        rows: how many.
+        error: of the new one, median of ``|predicted / measured - 1|``, each row under a fit that has not seen it.
+        replaced_error: the same of the old one, as it is.
+    """
+
+    rows: int
+    error: float
+    replaced_error: float
+
+
 class Calibration(NamedTuple):
     """A fitted model, and how it stands beside the one that it would replace.
 
     Attributes:
         model: in the form of ``energy_models/``.
         fit: its coefficients with standard errors.
-        left_out: measured / predicted energy of each network under a fit that has not seen it.
+        left_out: measured / predicted energy of each network's rows under a fit that has not seen it, by place.
         error: median of ``|predicted / measured - 1|`` over those.
-        replaced_error: the same of the model that is replaced; None where there is none, or it cannot tell.
+        comparison: None where no model is replaced, or it predicts none of these rows.
     """
 
     model: EnergyModel
     fit: Fit
-    left_out: Mapping[str, float]
+    left_out: Mapping[int, float]
     error: float
-    replaced_error: float | None
+    comparison: Comparison | None
 
     @property
     def is_worse(self) -> bool:
         """Whether it predicts networks that it has not seen worse than the other model does."""
-        return self.replaced_error is not None and self.error > self.replaced_error
+        return self.comparison is not None and self.comparison.error > self.comparison.replaced_error
 
 
 def calibrate(rows: Sequence[PowerRow], target: Target, origin: Origin, replaced: EnergyModel | None) -> Calibration:
@@ -85,38 +98,39 @@ def calibrate(rows: Sequence[PowerRow], target: Target, origin: Origin, replaced
     ratios = left_out_ratios(rows, fit.terms, fit.ridge)
     if not ratios:
         raise CalibrationError("no row can be predicted by the others", hint="measure more programs")
-    error = _median_error(ratios)
     model = _model(fit, rows, target, origin, replaced, ratios)
-    return Calibration(model, fit, ratios, error, _replaced_error(replaced, rows, origin.supply_volt))
+    comparison = None if replaced is None else _compare(replaced, rows, ratios, origin.supply_volt)
+    return Calibration(model, fit, ratios, median_error(ratios.values()), comparison)
 
 
 def write_models(calibration: Calibration, others: Sequence[EnergyModel], path: Path) -> None:
-    """Write the model in the place of the one it replaces; models of other boundaries and regulators stay.
+    """Write the model in the place of those that hold where it does; models of other boundaries and supplies stay.
 
     Raises:
         OutputError: the file cannot be written.
     """
     new = calibration.model
-    kept = [m for m in others if (m.boundary, m.conditions.regulator) != (new.boundary, new.conditions.regulator)]
+    kept = [m for m in others if m.boundary != new.boundary or not m.conditions.meet(new.conditions)]
     document = EnergyModelFile(models=(new, *kept)).model_dump(mode="json", exclude_defaults=True)
     text = "# Written by `crest calibrate`. Form, equation and units: docs/energy.md\n"
-    write_atomically(path, (text + yaml.safe_dump(document, sort_keys=False, width=120)).encode())
+    try:
+        write_atomically(path, (text + yaml.safe_dump(document, sort_keys=False, width=120)).encode())
+    except OSError as exc:
+        raise OutputError(f"{path}: cannot be written: {exc.strerror}") from exc
 
 
-def _median_error(ratios: Mapping[str, float]) -> float:
-    return float(np.median([abs(1 / ratio - 1) for ratio in ratios.values()]))
-
-
-def _replaced_error(model: EnergyModel | None, rows: Sequence[PowerRow], volt: float) -> float | None:
-    """Of the same networks, or rows where there are none; None where the model does not cover them all."""
-    networks = [row for row in rows if row.run.group == "network"] or list(rows)
-    ratios: dict[str, list[float]] = {}
-    for row in networks:
-        predicted_uj = None if model is None else predicted_energy_uj(model, row, volt)
-        if not predicted_uj:
-            return None
-        ratios.setdefault(row.run.name, []).append(np.log(row.energy_uj / predicted_uj))
-    return _median_error({name: float(np.exp(np.mean(logs))) for name, logs in ratios.items()})
+def _compare(
+    replaced: EnergyModel, rows: Sequence[PowerRow], left_out: Mapping[int, float], volt: float
+) -> Comparison | None:
+    """A model may cover some of the clocks and memories that were measured: the rest says nothing of it."""
+    ratios = {}
+    for place in left_out:
+        predicted_uj = predicted_energy_uj(replaced, rows[place], volt)
+        if predicted_uj:
+            ratios[place] = rows[place].energy_uj / predicted_uj
+    if not ratios:
+        return None
+    return Comparison(len(ratios), median_error([left_out[place] for place in ratios]), median_error(ratios.values()))
 
 
 def predicted_energy_uj(model: EnergyModel, row: PowerRow, volt: float) -> float | None:
@@ -141,12 +155,15 @@ def _model(
     target: Target,
     origin: Origin,
     replaced: EnergyModel | None,
-    ratios: Mapping[str, float],
+    ratios: Mapping[int, float],
 ) -> EnergyModel:
     networks = len({row.run.name for row in rows if row.run.group == "network"})
-    median = _median_error(ratios)
-    left_out = f"{len(ratios)} {'networks' if networks else 'rows'}, each under a fit of all others"
-    error = relative_error({name: [ratio] for name, ratio in ratios.items()}, COVERAGE, f"Conformal, {left_out}")
+    programs: dict[Hashable, list[float]] = {}
+    for place, ratio in ratios.items():
+        programs.setdefault(rows[place].run.name, []).append(ratio)
+    median = median_error(ratios.values())
+    left_out = f"{len(programs)} {'networks' if networks else 'probes'}, each under a fit of all others"
+    error = relative_error(programs, COVERAGE, f"Conformal, {left_out}")
     rests, not_modelled = _rests(fit, origin, replaced)
     runs = tuple(
         RunState(

@@ -26,7 +26,7 @@ def calibration_png(calibration: Calibration, rows: Sequence[PowerRow], title: s
     ratios = calibration.fit.energy_uj(rows) / measured
     for index, row in enumerate(rows):
         if row.run.group == "network":
-            ratios[index] = 1 / calibration.left_out.get(row.run.name, 1 / ratios[index])
+            ratios[index] = 1 / calibration.left_out.get(index, 1 / ratios[index])
     for group, label, colour, marker in _GROUPS:
         inside = np.array([row.run.group == group for row in rows])
         if inside.any():

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, NonNegativeInt, model_validator
 
 from crest.frozen import Frozen
 from crest.schedule import SleepName
+
+Duration = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
 class ProbeRun(Frozen):
@@ -24,14 +26,22 @@ class ProbeRun(Frozen):
 
     name: str
     group: Literal["probe", "network"]
-    clock_mhz: float
+    clock_mhz: float = Field(gt=0, allow_inf_nan=False)
     fetch_region: str
-    counts: dict[str, int]
-    run_ms: float
+    counts: dict[str, NonNegativeInt]
+    run_ms: float = Field(gt=0, allow_inf_nan=False)
     sleep: SleepName | None
-    sleep_ms: float = 0
-    wake_ups: int = 0
-    macs_by_operator: dict[str, int] = {}
+    sleep_ms: Duration = 0
+    wake_ups: NonNegativeInt = 0
+    macs_by_operator: dict[str, NonNegativeInt] = {}
+
+    @model_validator(mode="after")
+    def _sleeps_in_a_state(self) -> ProbeRun:
+        if self.sleep is None and (self.sleep_ms or self.wake_ups):
+            raise ValueError("sleep_ms or wake_ups, and no state to sleep in")
+        if self.sleep is not None and not self.sleep_ms:
+            raise ValueError(f"{self.sleep} for no time: sleep_ms")
+        return self
 
 
 class PowerRow(Frozen):
@@ -46,5 +56,5 @@ class PowerRow(Frozen):
 
     run: ProbeRun
     energy_uj: float = Field(gt=0, allow_inf_nan=False)
-    spread: float | None = None
+    spread: float | None = Field(default=None, ge=0, allow_inf_nan=False)
     windows: int = Field(default=1, ge=1)

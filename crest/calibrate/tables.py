@@ -23,6 +23,7 @@ _RUN: Final = ("name", "group", "clock_mhz", "fetch_region", "run_ms", "sleep", 
 _POWER: Final = ("energy_uj", "spread", "windows")
 _NEEDED: Final = ("name", "group", "clock_mhz", "fetch_region", "run_ms", "energy_uj")
 _COUNT, _MACS = "count.", "macs."
+_PREFIXES: Final = {"counts": _COUNT, "macs_by_operator": _MACS}
 
 
 def rows_csv(rows: Sequence[PowerRow]) -> str:
@@ -97,14 +98,16 @@ def _row(place: str, line: Mapping[str, Any], target: Target) -> PowerRow:
     cells = {name: text.strip() for name, text in line.items() if text.strip()}
     run: dict[str, Any] = {name: cells[name] for name in _RUN if name in cells}
     run.setdefault("sleep", None)
-    for field, prefix in (("counts", _COUNT), ("macs_by_operator", _MACS)):
+    for field, prefix in _PREFIXES.items():
         run[field] = {name.removeprefix(prefix): cell for name, cell in cells.items() if name.startswith(prefix)}
     try:
         row = PowerRow.model_validate({"run": run, **{name: cells[name] for name in _POWER if name in cells}})
     except ValidationError as exc:
         first = exc.errors()[0]
-        column = ".".join(map(str, first["loc"])).removeprefix("run.")
-        raise CalibrationError(f"{place}, column {column}: {first['msg']}") from exc
+        *_, field, column = ("", *map(str, first["loc"]))
+        # What no single column is to blame for has the place of the whole run.
+        where = place if column == "run" else f"{place}, column {_PREFIXES.get(field, '')}{column}"
+        raise CalibrationError(f"{where}: {first['msg'].removeprefix('Value error, ')}") from exc
     if row.run.clock_mhz not in target.every_clock_mhz:
         raise CalibrationError(f"{place}, column clock_mhz: {target.name} has no clock of {row.run.clock_mhz:g} MHz")
     if row.run.fetch_region not in {region.name for region in target.regions}:

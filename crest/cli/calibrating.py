@@ -23,7 +23,7 @@ from crest.cli.options import CompilerOption
 from crest.compiler.toolchain import CompilerChoice
 from crest.energy import EnergyModel, load_energy_model, load_energy_models, own_file_name
 from crest.errors import AssetError, CalibrationError
-from crest.files import write_atomically
+from crest.measurement import Boundary
 from crest.meters import SPREAD_LIMIT, SimulatedMeter
 from crest.targets import Target, load_target
 
@@ -69,8 +69,13 @@ def calibrate_target(
         float | None,
         typer.Option("--volt", min=0.5, max=6, help="Of the supply; by default the target's.", show_default=False),
     ] = None,
+    boundary: Annotated[
+        Boundary,
+        typer.Option("--boundary", help="What was measured around, or which of the true coefficients to take."),
+    ] = "mcu_rail",
     temperature_c: Annotated[
-        float | None, typer.Option("--temperature-c", help="Of the board, for the record.", show_default=False)
+        float | None,
+        typer.Option("--temperature-c", min=-60, max=200, help="Of the board, for the record.", show_default=False),
     ] = None,
     toolchain: CompilerOption = "zig",
 ) -> None:
@@ -97,13 +102,16 @@ def calibrate_target(
             param_hint="--from",
         )
     board = load_target(target)
+    path = output or (board.folder or Path()) / own_file_name(board)
+    if path.suffix not in (".yaml", ".yml"):
+        raise typer.BadParameter(f"{path}: a model is a .yaml", param_hint="--output")
     volt = volt or board.supply.volt
     if table is not None:
-        rows, origin = read_rows(table, board), Origin(str(table.name), "mcu_rail", volt, temperature_c)
+        rows, origin = read_rows(table, board), Origin(str(table.name), boundary, volt, temperature_c)
     else:
         assert simulate is not None
-        meter = SimulatedMeter(supply_volt=volt, noise=noise, gain_spread=gain, drift_per_s=drift, seed=seed)
-        bench = SimulatedBench(load_energy_model(board, path=simulate), meter, volt)
+        meter = SimulatedMeter(boundary, volt, noise=noise, gain_spread=gain, drift_per_s=drift, seed=seed)
+        bench = SimulatedBench(load_energy_model(board, boundary, simulate), meter, volt)
         options = SuiteOptions(clock_mhz or board.clock_mhz, networks, seed, compiler=CompilerChoice(toolchain))
         with _progress() as tell:
             found = run_suite(board, EmulatedBackend(), options, tell)
@@ -111,10 +119,11 @@ def calibrate_target(
         for name, reason in found.left_out.items():
             errors.print(f"left out: {name}: {reason}", highlight=False, markup=False)
         origin = Origin(bench.identity, bench.boundary, volt, temperature_c)
-    replaced = _replaced(board, volt)
-    calibration = calibrate(rows, board, origin, replaced)
+    calibration = calibrate(rows, board, origin, _replaced(board, origin))
     results.print(_table(calibration))
-    _write(calibration, rows, board, output or (board.folder or Path()) / own_file_name(board), force)
+    if calibration.is_worse and not force:
+        raise _refusal(calibration, rows, None if table else path.with_suffix(".refused.csv"))
+    _write(calibration, rows, board, path, table)
 
 
 @contextmanager
@@ -126,10 +135,11 @@ def _progress() -> Iterator[Any]:
         yield status.update
 
 
-def _replaced(board: Target, volt: float) -> EnergyModel | None:
-    """The model that a calibration stands beside: of the same boundary and regulator."""
+def _replaced(board: Target, origin: Origin) -> EnergyModel | None:
+    """The model that a calibration stands beside: of the same boundary and supply."""
+    supply = board.supply.model_copy(update={"volt": origin.supply_volt})
     try:
-        return load_energy_model(board.model_copy(update={"supply": board.supply.model_copy(update={"volt": volt})}))
+        return load_energy_model(board.model_copy(update={"supply": supply}), origin.boundary)
     except AssetError:
         return None
 
@@ -146,26 +156,46 @@ def _table(calibration: Calibration) -> Table:
         ends = [max(0.0, value + sign * 1.645 * error) * factor for sign in (-1, 1)]
         text = f"{value * factor:.4g} {unit} [{ends[0]:.4g}, {ends[1]:.4g}]" if value else "- (vanishes)"
         table.add_row(Text(f"{titles[term.kind]} {term.name}{clock}".strip()), Text(text))
-    before = "" if calibration.replaced_error is None else f"; the model it replaces: {calibration.replaced_error:.2%}"
     table.caption = Text(
-        f"networks left out, median error: {calibration.error:.2%} of {len(calibration.left_out)}{before}"
+        f"left out and predicted, median error of {len(calibration.left_out)} rows: {_percent(calibration.error)}\n"
+        + _beside(calibration)
     )
     return table
 
 
-def _write(calibration: Calibration, rows: list[PowerRow], board: Target, path: Path, force: bool) -> None:
-    table = path.with_suffix(".csv")
-    write_output(table, rows_csv(rows))
-    if calibration.is_worse and not force:
-        raise CalibrationError(
-            f"not written: it predicts networks that it has not seen {calibration.error:.2%} wrong in the median, the "
-            f"model that it would replace {calibration.replaced_error:.2%}",
-            hint=f"more or steadier measurements, or --force; what was measured is in {table}",
-        )
-    unsteady = [row.run.name for row in rows if row.spread is not None and row.spread > SPREAD_LIMIT]
+def _percent(error: float) -> str:
+    """Three digits, for two errors that are close must not read the same."""
+    return f"{100 * error:.3g} %"
+
+
+def _beside(calibration: Calibration) -> str:
+    beside = calibration.comparison
+    if beside is None:
+        return "no model before it that predicts any of them"
+    return (
+        f"on the {beside.rows} that the model before it predicts, too: {_percent(beside.error)}, and that one"
+        f" {_percent(beside.replaced_error)}"
+    )
+
+
+def _refusal(calibration: Calibration, rows: list[PowerRow], path: Path | None) -> CalibrationError:
+    """What keeps a worse model from being written; rows that are in no table yet are kept, apart from a model's."""
+    hint = "more or steadier measurements, or --force"
+    if path is not None:
+        write_output(path, rows_csv(rows))
+        hint += f"; what was measured is in {path}"
+    return CalibrationError(f"not written, it is worse: {_beside(calibration)}", hint=hint)
+
+
+def _write(calibration: Calibration, rows: list[PowerRow], board: Target, path: Path, source: Path | None) -> None:
+    """The model, its rows - unless they came from that very file - and a plot."""
+    unsteady = [row.spread for row in rows if row.spread is not None and row.spread > SPREAD_LIMIT]
     if unsteady:
-        errors.print(f"windows differ by more than 1 %: {', '.join(unsteady)}", highlight=False, markup=False)
+        text = f"windows of {len(unsteady)} of {len(rows)} rows differ by more than 1 %, at most by {max(unsteady):.1%}"
+        errors.print(text, highlight=False, markup=False)
+    table, picture = path.with_suffix(".csv"), path.with_suffix(".png")
+    if source is None or source.resolve() != table.resolve():
+        write_output(table, rows_csv(rows))
     write_models(calibration, load_energy_models(board), path)
-    picture = path.with_suffix(".png")
-    write_atomically(picture, calibration_png(calibration, rows, calibration.model.identity))
+    write_output(picture, calibration_png(calibration, rows, calibration.model.identity))
     results.print(f"{path}\n{table}\n{picture}", highlight=False, markup=False, soft_wrap=True)

@@ -12,13 +12,16 @@ results = Console()
 errors = Console(stderr=True, soft_wrap=True)
 
 
-def write_output(path: Path, text: str) -> None:
+def write_output(path: Path, content: str | bytes) -> None:
     """Write a file that the user asked for.
 
     Raises:
         OutputError: it cannot be written.
     """
     try:
-        path.write_text(text, encoding="utf-8")
+        if isinstance(content, bytes):
+            path.write_bytes(content)
+        else:
+            path.write_text(content, encoding="utf-8")
     except OSError as exc:
         raise OutputError(f"{path}: cannot be written: {exc.strerror}") from exc

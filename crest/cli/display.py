@@ -95,6 +95,12 @@ class SearchDisplay:
     def _note_start(self, event: RunStarted) -> str:
         for name, (then, now) in event.changed_versions.items():
             errors.print(f"note: {name} was {then} when this run began and is {now} now", highlight=False)
+        if event.sampler:
+            errors.print(f"sampler: {event.sampler.name} ({event.sampler.reason})", highlight=False, markup=False)
+        for earlier in event.warm_start:
+            without = "".join(f"; {count} {why}" for why, count in sorted(earlier.left_out.items()))
+            line = f"warm start from {earlier.run}: {earlier.told} trials told{without}"
+            errors.print(line, highlight=False, markup=False)
         return f"resumed after {event.recorded_trials} trials" if event.recorded_trials else f"run {event.run} started"
 
     def _note_trial(self, record: TrialRecord) -> str:

@@ -109,6 +109,11 @@ class Conditions(Frozen):
             raise ValueError(f"volt: {self.volt[0]:g} to {self.volt[1]:g} V is no supply of a microcontroller")
         return self
 
+    def meet(self, other: Conditions) -> bool:
+        """Whether both hold at some supply."""
+        apart = self.volt and other.volt and (self.volt[1] < other.volt[0] or other.volt[1] < self.volt[0])
+        return self.regulator == other.regulator and not apart
+
     def hold_at(self, volt: float, regulator: str) -> bool:
         """Whether a supply agrees; what the source leaves open does not contradict."""
         inside = self.volt is None or self.volt[0] <= volt <= self.volt[1]
@@ -393,8 +398,6 @@ class EnergyModelFile(Frozen):
         if len({model.target for model in self.models}) > 1:
             raise ValueError("the models of one file are models of one target")
         for model, other in combinations(self.models, 2):
-            mine, its = model.conditions, other.conditions
-            apart = mine.volt and its.volt and (mine.volt[1] < its.volt[0] or its.volt[1] < mine.volt[0])
-            if (model.boundary, mine.regulator) == (other.boundary, its.regulator) and not apart:
+            if model.boundary == other.boundary and model.conditions.meet(other.conditions):
                 raise ValueError("two models share boundary, volt and regulator")
         return self

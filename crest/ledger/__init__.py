@@ -4,6 +4,8 @@ from crest.ledger.journal import LEDGER_NAME, Ledger, read_ledger, read_run
 from crest.ledger.lines import canonical_json, content
 from crest.ledger.records import (
     LEDGER_SCHEMA,
+    ChosenSampler,
+    EarlierRun,
     FinishedRecord,
     HeaderRecord,
     MemberRecord,
@@ -21,6 +23,8 @@ __all__ = [
     "LEDGER_NAME",
     "LEDGER_SCHEMA",
     "REPLAY_SCHEMA",
+    "ChosenSampler",
+    "EarlierRun",
     "FinishedRecord",
     "HeaderRecord",
     "Ledger",

@@ -5,13 +5,14 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Final, TypeVar, cast
 
 from crest.errors import LedgerError
 from crest.ledger.lines import LineDamagedError, LineUnknownError, decode, encode
-from crest.ledger.records import LEDGER_SCHEMA, HeaderRecord, Record
+from crest.ledger.records import LEDGER_SCHEMA, EarlierRun, HeaderRecord, Record
 
 LEDGER_NAME: Final = "ledger.jsonl"
 """How a run folder calls its ledger."""
@@ -92,7 +93,8 @@ class Ledger:
             The header on disk: of an earlier session when the run is resumed.
 
         Raises:
-            LedgerError: the ledger belongs to another study, other data or another schema.
+            LedgerError: the ledger belongs to another study, other data or another schema, or a run that it was
+                warm-started from changed since.
         """
         if not self._records:
             self.append(header)
@@ -117,6 +119,7 @@ class Ledger:
                 f"{self.path}: the data of the workload changed since this run began",
                 hint="put the data back, or choose another run folder",
             )
+        _refuse_changed(self.path, recorded.warm_start, header.warm_start)
         return recorded
 
     def append(self, record: _Kind) -> _Kind:
@@ -213,6 +216,16 @@ def _refuse_damaged_newline(tail: bytes) -> None:
     except LineDamagedError:
         return
     raise LineDamagedError("something else stands where its newline belongs")
+
+
+def _refuse_changed(path: Path, recorded: Sequence[EarlierRun], now: Sequence[EarlierRun]) -> None:
+    """The runs of a warm start are still what they were: the sampler must be told the same again."""
+    for then, earlier in zip(recorded, now, strict=True):
+        if then.ledger_sha256 != earlier.ledger_sha256:
+            raise LedgerError(
+                f"{path}: search.warm_start: the ledger of {earlier.run} changed since this run began",
+                hint="put it back to resume, or choose another run folder",
+            )
 
 
 def _sync_folder(folder: Path) -> None:

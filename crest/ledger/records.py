@@ -18,8 +18,34 @@ TrialState = Literal["complete", "infeasible", "failed"]
 VOLATILE: Final = frozenset({"recorded_at", "host", "study_folder", "price_seconds", "train_seconds"})
 
 
+class ChosenSampler(Frozen):
+    """What ``sampler: auto`` came to, and why."""
+
+    name: str
+    reason: str
+
+
+class EarlierRun(Frozen):
+    """A run that a search was warm-started from.
+
+    Attributes:
+        run: its folder, as the study writes it.
+        ledger_sha256: hash of its ledger when this run began.
+        told: trials that the sampler was told of.
+        left_out: why other trials were not, to how many.
+    """
+
+    run: str
+    ledger_sha256: str
+    told: int
+    left_out: dict[str, int]
+
+
 class HeaderRecord(Frozen):
-    """First record of a run: what was asked for, and with what; ``study_folder`` is where its relative paths start."""
+    """First record of a run: what was asked for, and with what; ``study_folder`` is where its relative paths start.
+
+    ``sampler`` is there when the study left the choice to CREST, ``warm_start`` when it names earlier runs.
+    """
 
     kind: Literal["header"] = "header"
     schema_version: int = LEDGER_SCHEMA
@@ -29,6 +55,8 @@ class HeaderRecord(Frozen):
     study_folder: str
     workload_fingerprint: str
     versions: dict[str, str]
+    sampler: ChosenSampler | None = Field(default=None, exclude_if=lambda chosen: chosen is None)
+    warm_start: tuple[EarlierRun, ...] = Field(default=(), exclude_if=lambda runs: not runs)
     recorded_at: str
     host: str
 
@@ -52,6 +80,7 @@ class PointKey(NamedTuple):
 class Outcome(Frozen):
     """What became of a candidate at one clock.
 
+    ``objectives`` are as measured, those to maximize, too. ``derived`` holds the metrics of the policy's own.
     ``violations`` holds one entry per constraint that could be judged, relative to its limit; positive is violated.
     """
 
@@ -60,6 +89,7 @@ class Outcome(Frozen):
     price: Measurement | None = None
     profile_key: str | None = None
     objectives: dict[str, float] = Field(default_factory=dict)
+    derived: dict[str, float] = Field(default_factory=dict, exclude_if=lambda derived: not derived)
     violations: dict[str, float] = Field(default_factory=dict)
 
 
@@ -111,6 +141,7 @@ class MemberRecord(Frozen):
     metrics: dict[str, float]
     test_metrics: dict[str, float]
     objectives: dict[str, float]
+    derived: dict[str, float] = Field(default_factory=dict, exclude_if=lambda derived: not derived)
     violations: dict[str, float] = Field(default_factory=dict)
     price_difference_pct: float
     profile_key: str

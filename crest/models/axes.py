@@ -6,7 +6,7 @@ import difflib
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
+from itertools import chain, combinations, pairwise
 from typing import Any
 
 import numpy as np
@@ -42,6 +42,10 @@ class IntAxis:
     def size(self) -> int:
         """How many values the axis holds."""
         return self.high - self.low + 1
+
+    def values(self) -> Sequence[int]:
+        """All values, in order."""
+        return range(self.low, self.high + 1)
 
     def contains(self, value: Any) -> bool:
         """Whether ``value`` lies on the axis."""
@@ -81,6 +85,10 @@ class CategoricalAxis:
     def size(self) -> int:
         """How many values the axis holds."""
         return len(self.choices)
+
+    def values(self) -> Sequence[Scalar]:
+        """All values, in order."""
+        return self.choices
 
     def contains(self, value: Any) -> bool:
         """Whether ``value`` is one of the choices."""
@@ -126,6 +134,13 @@ class SubsetAxis:
         if self.allowed is not None:
             return len(self.allowed)
         return sum(math.comb(len(self.elements), members) for members in range(self.min_size, self.max_size + 1))
+
+    def values(self) -> Sequence[tuple[int, ...]]:
+        """All values: small sets first, or the explicit ones in their order."""
+        if self.allowed is not None:
+            return self.allowed
+        sizes = range(self.min_size, self.max_size + 1)
+        return tuple(chain.from_iterable(combinations(self.elements, members) for members in sizes))
 
     def contains(self, value: Any) -> bool:
         """Whether ``value`` (a tuple or list) is one of the subsets."""
@@ -199,11 +214,47 @@ class SubsetAxis:
         return f"increasing sets of {self.min_size} to {self.max_size} of {list(self.elements)}"
 
 
-Axis = IntAxis | CategoricalAxis | SubsetAxis
+PlainAxis = IntAxis | CategoricalAxis | SubsetAxis
+
+
+@dataclass(frozen=True)
+class ConditionalAxis:
+    """An axis that exists only under some choices of another; elsewhere a candidate has no such value.
+
+    Attributes:
+        parent: name of a categorical axis that comes earlier in the space; it may be conditional itself.
+        choices: the parent's choices under which this axis exists.
+        axis: what it holds there.
+    """
+
+    parent: str
+    choices: tuple[Scalar, ...]
+    axis: PlainAxis
+
+    def exists_under(self, choice: Any) -> bool:
+        """Whether the axis exists under a choice of its parent."""
+        return any(_same(known, choice) for known in self.choices)
+
+    def exists_in(self, candidate: Mapping[str, Any]) -> bool:
+        """Whether the axis exists in a candidate, of which the axes before this one are known."""
+        return self.parent in candidate and self.exists_under(candidate[self.parent])
+
+    def narrow(self, spec: Any, name: str = "axis") -> ConditionalAxis:
+        """Restrict what the axis holds where it exists.
+
+        Raises:
+            StudyError: as the axis inside; the message names the axis.
+        """
+        return replace(self, axis=self.axis.narrow(spec, name))
+
+
+Axis = PlainAxis | ConditionalAxis
 
 
 def narrow_space(space: Mapping[str, Axis], restrictions: Mapping[str, Any], source: str = "space") -> dict[str, Axis]:
     """A family's space with a study's restrictions applied; axes that are not named keep their full range.
+
+    A conditional axis of which no condition is left is left out.
 
     Args:
         space: the family's axes by name.
@@ -220,7 +271,21 @@ def narrow_space(space: Mapping[str, Axis], restrictions: Mapping[str, Any], sou
                 f"{source}: unknown axis {name!r}" + (f"; did you mean {close[0]!r}?" if close else ""),
                 hint=f"axes: {', '.join(space)}",
             )
-    return {
-        name: axis.narrow(restrictions[name], f"{source}.{name}") if name in restrictions else axis
-        for name, axis in space.items()
-    }
+    narrowed: dict[str, Axis] = {}
+    for name, axis in space.items():
+        if not isinstance(axis, ConditionalAxis) or _may_exist(axis, narrowed):
+            narrowed[name] = axis.narrow(restrictions[name], f"{source}.{name}") if name in restrictions else axis
+        elif name in restrictions:
+            choices = ", ".join(map(str, axis.choices))
+            raise StudyError(
+                f"{source}.{name}: no such axis is left",
+                hint=f"it exists only under {axis.parent}: {choices}, which {source} rules out",
+            )
+    return narrowed
+
+
+def _may_exist(axis: ConditionalAxis, before: Mapping[str, Axis]) -> bool:
+    """Whether a choice under which the axis exists is left of its parent."""
+    parent = before.get(axis.parent)
+    held = parent.axis if isinstance(parent, ConditionalAxis) else parent
+    return held is not None and any(axis.exists_under(value) for value in held.values())

@@ -9,7 +9,7 @@ from importlib.metadata import entry_points
 from typing import Any, Final, Protocol, cast
 
 from crest.errors import ModelError, StudyError
-from crest.models.axes import Axis
+from crest.models.axes import Axis, ConditionalAxis
 from crest.models.layers import LayerGraph
 from crest.workloads.base import Head
 
@@ -23,7 +23,7 @@ class Family(Protocol):
 
     Attributes:
         name: how studies call it.
-        space: the axes by name.
+        space: the axes by name; a conditional axis comes after the categorical one that it depends on.
     """
 
     name: str
@@ -66,7 +66,7 @@ def load_family(name: str) -> Family:
 
 
 def check_candidate(space: Mapping[str, Axis], candidate: Mapping[str, Any]) -> None:
-    """Make sure that a candidate has one value of every axis.
+    """Make sure that a candidate has one value of every axis that exists under its choices, and no other.
 
     Raises:
         ModelError: a value is missing, left over or outside of its axis.
@@ -75,7 +75,15 @@ def check_candidate(space: Mapping[str, Axis], candidate: Mapping[str, Any]) -> 
         if name not in space:
             raise ModelError(f"candidate: {name!r} is not an axis of the family", hint=f"axes: {', '.join(space)}")
     for name, axis in space.items():
+        if isinstance(axis, ConditionalAxis) and not axis.exists_in(candidate):
+            if name in candidate:
+                raise ModelError(
+                    f"candidate: {name!r} has a value, but does not exist under its {axis.parent}",
+                    hint=f"it exists under {axis.parent}: {', '.join(map(str, axis.choices))}",
+                )
+            continue
+        held = axis.axis if isinstance(axis, ConditionalAxis) else axis
         if name not in candidate:
             raise ModelError(f"candidate: no value for the axis {name!r}")
-        if not axis.contains(candidate[name]):
-            raise ModelError(f"candidate: {name} = {candidate[name]!r} is outside of {axis}")
+        if not held.contains(candidate[name]):
+            raise ModelError(f"candidate: {name} = {candidate[name]!r} is outside of {held}")

@@ -14,6 +14,7 @@ from crest.measurement import Measurement
 from crest.replay.plan import ReplayPlan
 from crest.replay.source import Network
 from crest.search import policy as scoring
+from crest.search.derived import derive, recorded_metrics
 from crest.study import Policy
 
 Verdict = Literal["front", "dominated", "infeasible", "failed"]
@@ -24,7 +25,7 @@ class Cell:
     """A network in one place: what it costs and how it stands there under the policy of the replay.
 
     ``measurement`` is None, with a reason, where it does not fit or where its build or run broke. ``metrics`` are the
-    recorded errors and proxies together with the costs.
+    recorded errors and proxies together with the costs, and what the policy derives from them.
     """
 
     network: Network
@@ -131,12 +132,14 @@ def _cell(policy: Policy, network: Network, record: ReplayedRecord) -> Cell:
 
 def _alone(policy: Policy, network: Network, measurement: Measurement) -> Cell:
     """A network by itself: infeasible, failed, or else dominated until the others are known."""
-    metrics = {**network.recorded, **measurement.metrics()}
+    recorded = {**network.recorded, **measurement.metrics()}
+    derived = derive(policy, recorded)
+    metrics = {**recorded, **derived.values}
     # What has no value cannot save a network that is late.
     late = bool(measurement.deadline_missed)
     constraints = [item for item in policy.subject_to if item.metric in metrics or not late]
-    needed = [] if late else [*policy.minimize, *(item.metric for item in constraints)]
-    absent = scoring.absent_reason(needed, metrics, measurement)
+    needed = () if late else policy.judged
+    absent = scoring.absent_reason(recorded_metrics(policy, needed), recorded, measurement) or derived.reason(needed)
     if absent is not None:
         return Cell(network, measurement, "failed", absent, metrics)
     broken = scoring.describe_violations(constraints, metrics, measurement)
@@ -146,7 +149,7 @@ def _alone(policy: Policy, network: Network, measurement: Measurement) -> Cell:
 def _ranked(policy: Policy, cells: Sequence[Cell]) -> tuple[Cell, ...]:
     """The cells, with those on the front that keep all constraints and are dominated by nothing."""
     feasible = [index for index, cell in enumerate(cells) if cell.verdict == "dominated"]
-    points = [tuple(cells[index].metrics[name] for name in policy.minimize) for index in feasible]
+    points = [tuple(policy.losses(cells[index].metrics).values()) for index in feasible]
     front = {feasible[index] for index in pareto.non_dominated(points)}
     return tuple(replace(cell, verdict="front") if index in front else cell for index, cell in enumerate(cells))
 

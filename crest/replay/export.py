@@ -9,6 +9,7 @@ from typing import Any
 
 from crest.replay.comparison import Cell, Column, Comparison
 from crest.report.export import cost_columns
+from crest.study import Policy
 
 REPLAY_FILE_SCHEMA = 1
 
@@ -16,7 +17,7 @@ REPLAY_FILE_SCHEMA = 1
 def replay_csv(found: Comparison) -> str:
     """One row a network and board: identity, errors, what it cost in the run (``source.``) and costs on the board."""
     rows = [
-        _row(source, cell, board)
+        _row(found.policy, source, cell, board)
         for board in found.boards
         for source, cell in zip(found.source.cells, board.cells, strict=True)
     ]
@@ -40,7 +41,7 @@ def replay_json(found: Comparison) -> str:
     return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
 
 
-def _row(source: Cell, cell: Cell, board: Column) -> dict[str, Any]:
+def _row(policy: Policy, source: Cell, cell: Cell, board: Column) -> dict[str, Any]:
     entry = cell.network.entry
     row: dict[str, Any] = {
         "number": entry.number,
@@ -56,7 +57,8 @@ def _row(source: Cell, cell: Cell, board: Column) -> dict[str, Any]:
     for prefix, one in (("source.", source), ("target.", cell)):
         if one.measurement is not None:
             row[f"{prefix}name"] = one.measurement.target
-            row |= {f"{prefix}{name}": value for name, value in cost_columns(one.measurement).items()}
+            derived = {name: one.metrics[name] for name in policy.derived if name in one.metrics}
+            row |= {f"{prefix}{name}": value for name, value in (cost_columns(one.measurement) | derived).items()}
     return row
 
 

@@ -101,7 +101,7 @@ def changed_policy(policy: Policy, minimize: Sequence[str], subject_to: Sequence
     Raises:
         StudyError: a constraint that cannot be read, or an objective given twice.
     """
-    written = policy.model_dump(mode="json")
+    written = policy.model_dump(mode="json", exclude={"maximize", "score"} if minimize else None)
     changes = {"minimize": list(minimize), "subject_to": list(subject_to)}
     written |= {name: value for name, value in changes.items() if value}
     return validate(written, Policy, "--minimize, --subject-to", StudyError)
@@ -121,7 +121,7 @@ def recorded_schedule(study: Study) -> Schedule:
 
 
 def _metric(policy: Policy, asked: str | None) -> str:
-    costs = [name for name in policy.minimize if name in MEASURED_METRICS]
+    costs = [name for name in policy.objectives if name in MEASURED_METRICS]
     metric = asked or (costs[0] if costs else "latency_ms")
     if metric not in MEASURED_METRICS:
         raise StudyError(f"{metric!r} is no measured cost", hint=f"costs: {', '.join(MEASURED_METRICS)}")

@@ -29,9 +29,10 @@ def _board_table(found: Comparison, board: Column) -> Table:
         title=Text(f"{found.run}: {source.label}, {source.schedule} -> {board.label}, {board.schedule}"),
         caption=Text(_agreement_text(found, board)),
     )
-    costs = [name for name in found.policy.minimize if name in MEASURED_METRICS]
+    objectives = found.policy.objectives
+    costs = [name for name in objectives if found.policy.recorded(name) & set(MEASURED_METRICS)]
+    errors = [name for name in objectives if name not in costs]
     costs += [name for name in _ALWAYS_SHOWN if name not in costs]
-    errors = [name for name in found.policy.minimize if name not in MEASURED_METRICS]
     table.add_column("trial", justify="right")
     for name in errors:
         table.add_column(Text(title_of(name)), justify="right")

@@ -63,6 +63,7 @@ def _row(entry: Entry, view: RunView) -> dict[str, Any]:
     row |= {name: entry.value(name) for name in view.objectives}
     row |= {f"candidate.{name}": value for name, value in entry.candidate.items()}
     metrics = entry.trial.metrics | (entry.member.metrics if entry.member else {})
+    metrics = metrics | {name: value for name in view.derived if (value := entry.value(name)) is not None}
     row |= {f"metric.{name}": value for name, value in metrics.items() if name not in view.objectives}
     if entry.member:
         row |= {f"test.{name}": value for name, value in entry.member.test_metrics.items()}

@@ -70,7 +70,8 @@ def _draw_panel(axis: Any, view: RunView, cost: str, palette: Palette) -> None:
         if points:
             labelled = {"label": f"{name} ({len(points)})", **style}
             _draw_points(axis, points, (cost, error), (x_scale, y_scale), labelled)
-    _draw_staircase(axis, [_xy(entry, cost, error) for entry in view.front], (x_scale, y_scale), palette)
+    signs = tuple(-1.0 if view.is_maximized(name) else 1.0 for name in (cost, error))
+    _draw_staircase(axis, [_xy(entry, cost, error) for entry in view.front], signs, (x_scale, y_scale), palette)
     _draw_infeasible(axis, view, (cost, error), x_scale, palette)
     if cost and _spans_decades(view, cost):
         axis.set_xscale("log")
@@ -115,12 +116,20 @@ def _error_bars(points: list[Entry], name: str, scale: Scale) -> list[list[float
 
 
 def _draw_staircase(
-    axis: Any, points: list[tuple[float, float]], scales: tuple[Scale, Scale], palette: Palette
+    axis: Any,
+    points: list[tuple[float, float]],
+    signs: tuple[float, ...],
+    scales: tuple[Scale, Scale],
+    palette: Palette,
 ) -> None:
-    """The border of what the front dominates; of three objectives each panel shows the projection."""
+    """The border of what the front dominates; of three objectives each panel shows the projection.
+
+    ``signs`` are those that turn x and y into values to minimize.
+    """
+    x_sign, y_sign = signs
     border: list[tuple[float, float]] = []
-    for x, y in sorted(points):
-        if not border or y < border[-1][1]:
+    for x, y in sorted(points, key=lambda point: (x_sign * point[0], y_sign * point[1])):
+        if not border or y_sign * y < y_sign * border[-1][1]:
             border.append((x, y))
     axis.step(
         [x * scales[0].factor for x, _ in border],

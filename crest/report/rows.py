@@ -47,8 +47,8 @@ class LayerRow(NamedTuple):
 
 
 def front_columns(view: RunView) -> tuple[str, ...]:
-    """Metrics that a front is listed with: the objectives, then what every front shows."""
-    return (*view.objectives, *(name for name in _ALWAYS_SHOWN if name not in view.objectives))
+    """Metrics that a front is listed with: the objectives, derived ones, then what every front shows."""
+    return tuple(dict.fromkeys([*view.objectives, *view.derived, *_ALWAYS_SHOWN]))
 
 
 def metric_cell(entry: Entry, name: str) -> str:

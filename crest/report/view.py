@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Container, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
+
+from pydantic import ValidationError
 
 from crest import pareto
 from crest.ledger.records import (
@@ -19,6 +22,7 @@ from crest.ledger.records import (
 )
 from crest.measurement import Estimate, Measurement
 from crest.report.format import ABSENT
+from crest.study import Policy
 
 Status = Literal["front", "dominated", "infeasible", "rejected", "failed"]
 
@@ -65,10 +69,10 @@ class Entry:
         return {name: _choice_text(value) for name, value in flatten(self.trial.candidate).items()}
 
     def value(self, metric: str) -> float | None:
-        """A metric by name: objectives and metrics as recorded, else from the price."""
-        sources: list[Mapping[str, float]] = [self.trial.objectives, self.trial.metrics]
+        """A metric by name: objectives, derived and error metrics as recorded, else from the price."""
+        sources: list[Mapping[str, float]] = [self.trial.objectives, self.trial.derived, self.trial.metrics]
         if self.member:
-            sources = [self.member.objectives, self.member.metrics, *sources]
+            sources = [self.member.objectives, self.member.derived, self.member.metrics, *sources]
         if self.measurement:
             sources.append(self.measurement.metrics())
         sources.append(self.trial.proxies)
@@ -90,13 +94,31 @@ class RunView:
     header: HeaderRecord | None
     entries: tuple[Entry, ...]
     finished: FinishedRecord | None
-    objectives: tuple[str, ...]
+    policy: Policy | None
+
+    @property
+    def objectives(self) -> tuple[str, ...]:
+        """Metrics that the front is about; empty where none is known."""
+        return self.policy.objectives if self.policy else ()
+
+    @property
+    def derived(self) -> tuple[str, ...]:
+        """Metrics of the policy's own."""
+        return tuple(self.policy.derived) if self.policy else ()
 
     @property
     def front(self) -> tuple[Entry, ...]:
         """Members of the front, best first objective first."""
         members = [entry for entry in self.entries if entry.status == "front"]
-        return tuple(sorted(members, key=lambda entry: [_or_infinite(entry.value(name)) for name in self.objectives]))
+        return tuple(sorted(members, key=lambda entry: [self._loss(entry, name) for name in self.objectives]))
+
+    def is_maximized(self, metric: str) -> bool:
+        """Whether more of a metric is better by the policy; what is no objective is taken for a cost."""
+        return self.policy is not None and self.policy.losses({metric: 1.0}).get(metric, 1.0) < 0
+
+    def _loss(self, entry: Entry, name: str) -> float:
+        value = entry.value(name)
+        return float("inf") if value is None else -value if self.is_maximized(name) else value
 
     @property
     def counts(self) -> Counter[str]:
@@ -116,19 +138,19 @@ def view_run(records: Sequence[Record]) -> RunView:
     members = {record.key: record for record in records if isinstance(record, MemberRecord)}
     rejected = {record.number: record for record in records if isinstance(record, RejectedRecord)}
     points = [point for _, trial in sorted(trials.items()) for point in _shown(trial, members, rejected)]
-    objectives = _objective_names(header, trials.values())
+    policy = _policy(header, trials.values())
     feasible = {
         point.key: members[point.key].objectives if point.key in members else point.objectives
         for point in points
         if point.state == "complete" and point.number not in rejected and not _violated(members.get(point.key, point))
     }
-    front = _front_of(feasible, objectives)
+    front = _front_of(feasible, policy) if policy else set()
     entries = []
     for point in points:
         member, refusal = members.get(point.key), rejected.get(point.number)
         on_front = finished.holds(point.key) if finished else point.key in front
         entries.append(Entry(point, member, refusal, _status(point, member, refusal, on_front)))
-    return RunView(header, tuple(entries), finished, objectives)
+    return RunView(header, tuple(entries), finished, policy)
 
 
 def _shown(trial: TrialRecord, members: Mapping[PointKey, MemberRecord], rejected: Container[int]) -> list[TrialRecord]:
@@ -138,10 +160,10 @@ def _shown(trial: TrialRecord, members: Mapping[PointKey, MemberRecord], rejecte
     return [first, *([] if trial.number in rejected else feasible)]
 
 
-def _front_of(points: Mapping[PointKey, Mapping[str, float]], objectives: Sequence[str]) -> set[PointKey]:
+def _front_of(points: Mapping[PointKey, Mapping[str, float]], policy: Policy) -> set[PointKey]:
     """Keys of the non-dominated points; those that lack an objective take no part."""
-    keys = [key for key, values in points.items() if objectives and all(name in values for name in objectives)]
-    rows = [tuple(points[key][name] for name in objectives) for key in keys]
+    keys = [key for key, values in points.items() if set(policy.objectives) <= values.keys()]
+    rows = [tuple(policy.losses(points[key]).values()) for key in keys]
     return {keys[index] for index in pareto.front(rows, [key.number for key in keys])}
 
 
@@ -157,12 +179,12 @@ def flatten(value: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def _objective_names(header: HeaderRecord | None, trials: Iterable[TrialRecord]) -> tuple[str, ...]:
-    policy = header.study.get("policy") if header else None
-    named = policy.get("minimize") if isinstance(policy, dict) else None
-    if isinstance(named, (list, tuple)):
-        return tuple(str(name) for name in named)
-    return next((tuple(trial.objectives) for trial in trials if trial.objectives), ())
+def _policy(header: HeaderRecord | None, trials: Iterable[TrialRecord]) -> Policy | None:
+    """The policy of the header; without one that can be read, the recorded objectives are minimized."""
+    with suppress(ValidationError):
+        return Policy.model_validate(header.study.get("policy") if header else None)
+    named = next((tuple(trial.objectives) for trial in trials if trial.objectives), ())
+    return Policy(minimize=named) if named else None
 
 
 def _status(trial: TrialRecord, member: MemberRecord | None, rejected: RejectedRecord | None, on_front: bool) -> Status:
@@ -187,7 +209,3 @@ def _choice_text(value: Any) -> str:
     if isinstance(value, (list, tuple)):
         return ",".join(_choice_text(item) for item in value)
     return f"{value:g}" if isinstance(value, float) else str(value)
-
-
-def _or_infinite(value: float | None) -> float:
-    return float("inf") if value is None else value

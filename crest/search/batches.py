@@ -103,7 +103,7 @@ def _all_failed(trials: Sequence[TrialRecord]) -> CrestError:
     """The error of a search whose trials all failed, told by the last failure of the most frequent kind."""
     kind = Counter(map(_kind, trials)).most_common(1)[0][0]
     told = [record for record in trials if _kind(record) == kind][-1]
-    error = {cause.__name__: cause for cause in CANDIDATE_ERRORS}.get(kind, CrestError)
+    error = {cause.__name__: cause for cause in (*CANDIDATE_ERRORS, StudyError)}.get(kind, CrestError)
     return error(
         f"the first {len(trials)} candidates all failed; trial {told.number} by {told.reason}",
         hint="once the cause is mended, remove this run folder (it holds only failures) and start again",

@@ -1,4 +1,8 @@
-"""Search space to sampler parameters and back: a subset is one flag per element, everything else one parameter."""
+"""Search space to sampler parameters and back: a subset is one flag per element, everything else one parameter.
+
+What exists only under a choice of another axis is a parameter like any other: where it does not exist its value is
+ignored when decoding, so that no two codes of one candidate count as two.
+"""
 
 from __future__ import annotations
 
@@ -10,8 +14,9 @@ from typing import Any, Final
 
 import numpy as np
 
-from crest.models.axes import Axis, CategoricalAxis, IntAxis, SubsetAxis
+from crest.models.axes import Axis, CategoricalAxis, ConditionalAxis, IntAxis, SubsetAxis
 from crest.models.extras import require_search_extra
+from crest.models.space import candidate_at, plain, space_size
 from crest.search.contracts import Proposal
 
 _QUANTIZATION: Final = "@quantization"
@@ -21,8 +26,8 @@ _QUANTIZATION: Final = "@quantization"
 class Encoding:
     """The space of a study: the axes of its family and its number formats.
 
-    A categorical choice is coded by its index, a whole number by itself. The code has a fixed length, which
-    model-based samplers need.
+    A categorical choice is coded by its index, a whole number by itself, a subset by one flag per element. The code
+    has a fixed length, which the models of some samplers need.
     """
 
     space: Mapping[str, Axis]
@@ -31,15 +36,20 @@ class Encoding:
     @property
     def size(self) -> int:
         """How many different proposals exist."""
-        total = len(self.quantizations)
-        for axis in self.space.values():
-            total *= axis.size
-        return total
+        return len(self.quantizations) * space_size(self.space)
+
+    def at(self, index: int) -> Proposal:
+        """The proposal with a number from 0 to ``size - 1``; every proposal has one."""
+        index, quantization = divmod(index, len(self.quantizations))
+        return Proposal(candidate_at(self.space, index), self.quantizations[quantization])
 
     def sample(self, seed: Sequence[int]) -> Proposal:
-        """A proposal drawn uniformly; the same seed gives the same."""
+        """A proposal of which each value that exists is drawn uniformly; the same seed gives the same."""
         rng = np.random.default_rng(seed)
-        candidate = {name: _json_value(axis.sample(rng)) for name, axis in self.space.items()}
+        candidate: dict[str, Any] = {}
+        for name, axis in self.space.items():
+            if _exists(axis, candidate):
+                candidate[name] = _json_value(plain(axis).sample(rng))
         return Proposal(candidate, self.quantizations[int(rng.integers(len(self.quantizations)))])
 
     def distributions(self) -> dict[str, Any]:
@@ -48,7 +58,8 @@ class Encoding:
         found: dict[str, Any] = {
             _QUANTIZATION: optuna.distributions.CategoricalDistribution(list(range(len(self.quantizations))))
         }
-        for name, axis in self.space.items():
+        for name, conditional in self.space.items():
+            axis = plain(conditional)
             if isinstance(axis, IntAxis):
                 found[name] = optuna.distributions.IntDistribution(axis.low, axis.high)
             elif isinstance(axis, CategoricalAxis):
@@ -58,11 +69,20 @@ class Encoding:
                     found[_flag(name, element)] = optuna.distributions.CategoricalDistribution([False, True])
         return found
 
-    def encode(self, proposal: Proposal) -> dict[str, Any]:
-        """The parameters of a proposal."""
+    def encode(self, proposal: Proposal, *, fixed_length: bool = True) -> dict[str, Any]:
+        """The parameters of a proposal.
+
+        Args:
+            proposal: a point of the space.
+            fixed_length: give what does not exist in this candidate the first value of its axis, always the same;
+                else leave it out.
+        """
         params: dict[str, Any] = {_QUANTIZATION: self.quantizations.index(proposal.quantization)}
-        for name, axis in self.space.items():
-            value = proposal.candidate[name]
+        for name, conditional in self.space.items():
+            axis = plain(conditional)
+            if name not in proposal.candidate and not fixed_length:
+                continue
+            value: Any = proposal.candidate[name] if name in proposal.candidate else axis.values()[0]
             if isinstance(axis, IntAxis):
                 params[name] = value
             elif isinstance(axis, CategoricalAxis):
@@ -75,7 +95,10 @@ class Encoding:
     def decode(self, params: Mapping[str, Any]) -> Proposal:
         """The proposal of any parameters within their distributions; a subset out of bounds is repaired."""
         candidate: dict[str, Any] = {}
-        for name, axis in self.space.items():
+        for name, conditional in self.space.items():
+            if not _exists(conditional, candidate):
+                continue
+            axis = plain(conditional)
             if isinstance(axis, IntAxis):
                 candidate[name] = params[name]
             elif isinstance(axis, CategoricalAxis):
@@ -89,6 +112,10 @@ class Encoding:
 def proposal_key(proposal: Proposal) -> str:
     """Equal for equal proposals: canonical JSON."""
     return json.dumps([proposal.candidate, proposal.quantization], sort_keys=True)
+
+
+def _exists(axis: Axis, candidate: Mapping[str, Any]) -> bool:
+    return not isinstance(axis, ConditionalAxis) or axis.exists_in(candidate)
 
 
 def _flag(name: str, element: int) -> str:

@@ -5,7 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from crest.ledger import FinishedRecord, MemberRecord, PointKey, RejectedRecord, TrialRecord
+from crest.ledger import (
+    ChosenSampler,
+    EarlierRun,
+    FinishedRecord,
+    MemberRecord,
+    PointKey,
+    RejectedRecord,
+    TrialRecord,
+)
 from crest.search.contracts import Proposal
 
 
@@ -17,11 +25,15 @@ class RunStarted:
         run: name of the run.
         recorded_trials: trials that an earlier session left; 0 for a new run.
         changed_versions: software whose version differs from the earlier session's: name to (then, now).
+        sampler: what ``sampler: auto`` came to; None when the study names one.
+        warm_start: earlier runs that the sampler was told of.
     """
 
     run: str
     recorded_trials: int
     changed_versions: Mapping[str, tuple[str, str]]
+    sampler: ChosenSampler | None = None
+    warm_start: tuple[EarlierRun, ...] = ()
 
 
 @dataclass(frozen=True)

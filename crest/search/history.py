@@ -13,7 +13,10 @@ from crest.search.encoding import Encoding
 from crest.search.policy import CAPACITY, DEADLINE, excess
 from crest.study import Policy, SamplerName
 
-NSGA2_POPULATION: Final = 20
+POPULATION: Final = 20
+
+BREEDERS: Final = {"nsga2": "NSGAIISampler", "nsga3": "NSGAIIISampler"}
+"""Optuna's class of each sampler that breeds generations."""
 
 # Satisfied unless a record says otherwise.
 _SATISFIED_WHEN_SILENT: Final = (CAPACITY, DEADLINE)
@@ -25,52 +28,55 @@ def optuna_study(
     policy: Policy,
     records: Sequence[TrialRecord],
     pending: Sequence[Proposal],
+    population: int = POPULATION,
 ) -> Any:
     """An in-memory Optuna study that knows what the records say.
 
     Of several clocks the preferred one is told. Failed trials say nothing. Pending proposals are running trials, which
     samplers keep away from. An infeasible trial has no error: TPE takes it as pruned, by its constraints alone; the
-    others need a complete trial, and get the mean of the known values, which tells them nothing either way.
+    others need a complete trial, and get the mean of the known values, which tells them nothing either way. What a
+    candidate has no value of TPE is not told; the others need every parameter in every trial.
     """
     optuna = require_search_extra("optuna")
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    study = optuna.create_study(directions=["minimize"] * len(policy.minimize))
+    study = optuna.create_study(directions=["minimize"] * len(policy.objectives))
     distributions = encoding.distributions()
     told = [record for record in records if record.state != "failed"]
-    for record, trial in zip(told, _trials(sampler, policy, told), strict=True):
-        params = encoding.encode(Proposal(record.candidate, record.quantization))
-        study.add_trial(optuna.trial.create_trial(params=params, distributions=distributions, **trial))
+
+    def add(proposal: Proposal, **trial: Any) -> None:
+        params = encoding.encode(proposal, fixed_length=sampler != "tpe")
+        known = {name: distributions[name] for name in params}
+        study.add_trial(optuna.trial.create_trial(params=params, distributions=known, **trial))
+
+    for record, trial in zip(told, _trials(sampler, policy, told, population), strict=True):
+        add(Proposal(record.candidate, record.quantization), **trial)
     for proposal in pending:
-        study.add_trial(
-            optuna.trial.create_trial(
-                state=optuna.trial.TrialState.RUNNING, params=encoding.encode(proposal), distributions=distributions
-            )
-        )
+        add(proposal, state=optuna.trial.TrialState.RUNNING)
     return study
 
 
-def _trials(sampler: SamplerName, policy: Policy, told: Sequence[TrialRecord]) -> list[dict[str, Any]]:
+def _trials(sampler: SamplerName, policy: Policy, told: Sequence[TrialRecord], population: int) -> list[dict[str, Any]]:
     """State, values, constraints and attributes of each trial."""
     optuna = require_search_extra("optuna")
     ranked = _ranked_violations(told)
     if sampler == "tpe":
         return [
-            {"values": [record.objectives[name] for name in policy.minimize], "constraints": limits}
+            {"values": list(policy.losses(record.objectives).values()), "constraints": limits}
             if record.state == "complete"
             else {"state": optuna.trial.TrialState.PRUNED, "constraints": limits}
             for record, limits in zip(told, ranked, strict=True)
         ]
-    values = _filled([record.objectives for record in told], policy.minimize)
+    values = _filled([policy.losses(record.objectives) for record in told], policy.objectives)
     constraints = _filled(ranked, sorted({key for limits in ranked for key in limits}))
     trials: list[dict[str, Any]] = [
-        {"values": [row[name] for name in policy.minimize], "constraints": limits}
+        {"values": [row[name] for name in policy.objectives], "constraints": limits}
         for row, limits in zip(values, constraints, strict=True)
     ]
-    if sampler == "nsga2":
+    if sampler in BREEDERS:
         # Optuna keeps the generation of a trial in an attribute that it sets when it proposes.
-        key = optuna.samplers.NSGAIISampler._get_generation_key()
+        key = getattr(optuna.samplers, BREEDERS[sampler])._get_generation_key()
         for index, trial in enumerate(trials):
-            trial["system_attrs"] = {key: index // NSGA2_POPULATION}
+            trial["system_attrs"] = {key: index // population}
     return trials
 
 

@@ -21,6 +21,7 @@ from crest.models.axes import Axis
 from crest.models.family import check_candidate
 from crest.search import policy as scoring
 from crest.search.batches import Batch, next_batch, refuse_empty, refuse_hopeless, stop_reason
+from crest.search.choice import check_grid, choose_sampler, sampler_name
 from crest.search.contracts import Finished, Finisher, MakeEvaluators, Proposal
 from crest.search.encoding import Encoding
 from crest.search.events import (
@@ -33,10 +34,12 @@ from crest.search.events import (
     TrialFinished,
 )
 from crest.search.executor import Executor, make_executor
+from crest.search.history import POPULATION
 from crest.search.points import finished_record
 from crest.search.sampler import Sampler
 from crest.search.stamp import stamp
 from crest.search.trial import CANDIDATE_ERRORS, Job, describe_error
+from crest.search.warm_start import NOTHING_KNOWN, WarmStart, read_warm_start
 from crest.study import Study
 
 
@@ -60,14 +63,28 @@ class SearchPlan:
 
     def __post_init__(self) -> None:
         scoring.check_metrics(self.study.policy, self.error_metrics)
+        check_grid(self.study.search, self.encoding.size)
 
-    def sampler(self) -> Sampler:
-        """What proposes the candidates of this plan."""
+    @property
+    def encoding(self) -> Encoding:
+        """The space as samplers see it."""
+        return Encoding(self.space, self.study.quantization)
+
+    def sampler(self, header: HeaderRecord | None = None, warm: WarmStart = NOTHING_KNOWN) -> Sampler:
+        """What proposes the candidates of a run, by its recorded header: a choice of ``auto`` stands."""
+        header = header or self.header()
         options = self.study.search
-        encoding = Encoding(self.space, self.study.quantization)
-        return Sampler(options.sampler, options.seed, options.startup_trials, encoding, self.study.policy)
+        return Sampler(
+            name=sampler_name(options, header.sampler),
+            seed=options.seed,
+            startup_trials=options.startup_trials,
+            encoding=self.encoding,
+            policy=self.study.policy,
+            population=options.population or POPULATION,
+            warm=warm,
+        )
 
-    def header(self) -> HeaderRecord:
+    def header(self, warm: WarmStart = NOTHING_KNOWN) -> HeaderRecord:
         """The first record of a run of this plan."""
         return HeaderRecord(
             run=self.study.name,
@@ -76,6 +93,8 @@ class SearchPlan:
             study_folder=str(self.study.folder),
             workload_fingerprint=self.workload_fingerprint,
             versions=dict(self.versions),
+            sampler=choose_sampler(self.study.search, self.study.policy, self.encoding.size),
+            warm_start=warm.runs,
             **stamp(),
         )
 
@@ -97,14 +116,16 @@ def run_search(
 
     Raises:
         LedgerError: the run folder belongs to another study, is damaged or in use, or the disk is full.
-        StudyError: no candidate meets the constraints.
+        StudyError: no candidate meets the constraints, or a run to start from cannot be used.
         CrestError: the first candidates all failed by the same cause (of that cause's class), or an error that is
             no candidate's fault.
     """
+    warm = read_warm_start(plan.study, plan.space, plan.header())
     with Ledger(run_folder / LEDGER_NAME) as ledger:
-        header = ledger.begin(plan.header())
-        run = _Run(plan, ledger, on_event)
-        on_event(RunStarted(plan.study.name, len(run.trials), _changed_versions(header.versions, plan.versions)))
+        header = ledger.begin(plan.header(warm))
+        run = _Run(plan, ledger, plan.sampler(header, warm), on_event)
+        changed = _changed_versions(header.versions, plan.versions)
+        on_event(RunStarted(plan.study.name, len(run.trials), changed, header.sampler, header.warm_start))
         finished = [record for record in ledger.records if isinstance(record, FinishedRecord)]
         if not finished:
             with make_executor(plan.study.search.workers, make_evaluators) as executor:
@@ -118,15 +139,15 @@ def run_search(
 class _Run:
     """One session of a run; whatever it knows, the ledger knows."""
 
-    def __init__(self, plan: SearchPlan, ledger: Ledger, on_event: OnEvent) -> None:
+    def __init__(self, plan: SearchPlan, ledger: Ledger, sampler: Sampler, on_event: OnEvent) -> None:
         self._plan = plan
         self._ledger = ledger
+        self._sampler = sampler
         self._on_event = on_event
-        self._sampler = plan.sampler()
         self.trials = [record for record in ledger.records if isinstance(record, TrialRecord)]
         self._check_recorded()
         self._points = [point for trial in self.trials for point in trial.points]
-        self._front = scoring.front_of(self._points)
+        self._front = scoring.front_of(self._plan.study.policy, self._points)
 
     def search(self, executor: Executor) -> None:
         """Evaluate batches until the search has what it was asked for."""
@@ -146,9 +167,10 @@ class _Run:
         """
         verified = {record.key: record for record in self._ledger.records if isinstance(record, MemberRecord)}
         rejected = {record.number for record in self._ledger.records if isinstance(record, RejectedRecord)}
+        policy = self._plan.study.policy
         while True:
             candidates = [point for point in self._points if point.number not in rejected]
-            front = scoring.front_of([verified.get(point.key, point) for point in candidates])
+            front = scoring.front_of(policy, [verified.get(point.key, point) for point in candidates])
             networks = {point.number for point in front}
             eligible = [point for point in candidates if point.number in networks and scoring.is_eligible(point)]
             waiting = [point for point in eligible if point.key not in verified]
@@ -187,7 +209,7 @@ class _Run:
         self.trials.append(stored)
         self._points += stored.points
         self._on_event(TrialFinished(stored))
-        front = scoring.front_of(self._points)
+        front = scoring.front_of(self._plan.study.policy, self._points)
         if front != self._front:
             self._front = front
             self._on_event(FrontChanged(front))
@@ -225,8 +247,7 @@ def _member(plan: SearchPlan, trial: TrialRecord, finished: Finished) -> MemberR
     metrics = {**finished.metrics, **trial.proxies, **finished.measurement.metrics()}
     if not all(map(math.isfinite, finished.test_metrics.values())):
         raise ModelError(f"trial {trial.number}: its metrics on the test split are not finite")
-    needed = [*policy.minimize, *(item.metric for item in policy.subject_to), *finished.metrics, "cycles"]
-    absent = scoring.absent_reason(needed, metrics, finished.measurement)
+    absent = scoring.absent_reason([*finished.metrics, "cycles"], metrics, finished.measurement)
     if absent is not None:
         raise ModelError(f"trial {trial.number}: {absent}")
     return MemberRecord(
@@ -234,8 +255,7 @@ def _member(plan: SearchPlan, trial: TrialRecord, finished: Finished) -> MemberR
         measurement=finished.measurement,
         metrics=dict(finished.metrics),
         test_metrics=dict(finished.test_metrics),
-        objectives=scoring.objectives(policy, metrics),
-        violations=scoring.violations(policy.subject_to, metrics, finished.measurement),
+        **scoring.scores(policy, metrics, finished.measurement),
         price_difference_pct=scoring.price_difference_pct(trial, finished.measurement),
         profile_key=finished.profile_key,
         files=dict(finished.files),

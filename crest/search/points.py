@@ -21,8 +21,8 @@ _PREFERENCE: Final = ("complete", "failed", "infeasible")
 def as_one(points: Sequence[TrialRecord], policy: Policy) -> TrialRecord:
     """The record of a trial from what became of it at each clock.
 
-    Preferred is what breaks no constraint, or comes nearest to that; then the smallest first objective of the policy,
-    then the smallest second one, and so on: the first objective that depends on the clock decides. Of what is feasible
+    Preferred is what breaks no constraint, or comes nearest to that; then the best first objective of the policy,
+    then the best second one, and so on: the first objective that depends on the clock decides. Of what is feasible
     this point is on the trial's own front. Clocks that are equal by all that come in the order given.
     """
     first, *others = sorted(points, key=lambda point: _rank(point, policy))
@@ -43,5 +43,5 @@ def finished_record(study: Study, trials: int, front: Sequence[PointKey], reason
 
 
 def _rank(point: TrialRecord, policy: Policy) -> tuple[int, bool, float, list[float]]:
-    objectives = [point.objectives[name] for name in policy.minimize] if point.objectives else []
+    objectives = list(policy.losses(point.objectives).values())
     return _PREFERENCE.index(point.state), point.price is None, excess(point.violations), objectives

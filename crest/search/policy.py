@@ -1,4 +1,4 @@
-"""Objectives and hard constraints over recorded metrics by name."""
+"""Objectives and hard constraints over recorded and derived metrics by name."""
 
 from __future__ import annotations
 
@@ -13,12 +13,14 @@ from crest.ledger import MemberRecord, PointKey, TrialRecord
 from crest.measurement import Estimate, Measurement
 from crest.schedule import PowerStates, Schedule, characterise
 from crest.search.contracts import Priced
+from crest.search.derived import derive, recorded_metrics
 from crest.study import Constraint, Policy
 
 MEASURED_METRICS: Final = (
     "flash_bytes",
     "ram_bytes",
     "arena_bytes",
+    "arena_lower_bound_bytes",
     "weights_bytes",
     "latency_ms",
     "cycles",
@@ -39,7 +41,7 @@ DEADLINE: Final = "deadline"
 
 
 def check_metrics(policy: Policy, error_metrics: Sequence[str]) -> None:
-    """Refuse a policy that names a metric nobody records.
+    """Refuse a policy that names a metric nobody records, or derives one that is recorded.
 
     Args:
         policy: the policy of a study.
@@ -48,7 +50,11 @@ def check_metrics(policy: Policy, error_metrics: Sequence[str]) -> None:
     Raises:
         StudyError: an unknown name; the hint lists those that exist.
     """
-    known = (*error_metrics, *COST_METRICS)
+    recorded = (*error_metrics, *COST_METRICS)
+    for name in policy.derived:
+        if name in recorded:
+            raise StudyError(f"policy.derive: {name!r} is a recorded metric already", hint="choose another name")
+    known = (*recorded, *policy.derived)
     for place, name in _named(policy):
         if name not in known:
             close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
@@ -66,7 +72,7 @@ def check_power(policy: Policy, target: str, states: PowerStates, schedule: Sche
     """
     costs = characterise(Estimate(value=1.0, origin="estimated"), states, schedule)
     for place, name in _named(policy):
-        estimate = getattr(costs, name, None)
+        estimate = getattr(costs, name, None) if name in COST_METRICS else None
         if isinstance(estimate, Estimate) and estimate.value is None:
             raise StudyError(
                 f"{place}: {name} is not known on target {target!r} under this schedule: {estimate.reason}",
@@ -78,17 +84,40 @@ def check_power(policy: Policy, target: str, states: PowerStates, schedule: Sche
 def _named(policy: Policy) -> list[tuple[str, str]]:
     """(where it stands in the study, metric) of every metric that a policy names."""
     named = [(f"policy.minimize.{index}", name) for index, name in enumerate(policy.minimize)]
-    return named + [(f"policy.subject_to.{index}", item.metric) for index, item in enumerate(policy.subject_to)]
+    named += [(f"policy.maximize.{index}", name) for index, name in enumerate(policy.maximize)]
+    named += [(f"policy.subject_to.{index}", item.metric) for index, item in enumerate(policy.subject_to)]
+    for derived, expression in policy.derive.items():
+        named += [(f"policy.derive.{derived}: column {use.column}", use.name) for use in expression.names]
+    return named + [(f"policy.score.{index}.metric", term.metric) for index, term in enumerate(policy.score)]
 
 
 def cost_metrics(priced: Priced) -> dict[str, float]:
-    """What is known of a candidate before training, by name."""
+    """What is recorded of a candidate before training, by name."""
     return {**priced.proxies, **priced.measurement.metrics()}
 
 
-def objectives(policy: Policy, metrics: Mapping[str, float]) -> dict[str, float]:
-    """The values to minimize, by name, in the order of the policy."""
-    return {name: metrics[name] for name in policy.minimize}
+def scores(policy: Policy, recorded: Mapping[str, float], measurement: Measurement) -> dict[str, dict[str, float]]:
+    """What a record of a point says by its policy: ``objectives`` as they are, ``derived`` metrics, ``violations``.
+
+    Args:
+        policy: the policy of the study.
+        recorded: recorded metrics by name.
+        measurement: the price of the point.
+
+    Raises:
+        ModelError: an objective or a constrained metric has no value; says why.
+    """
+    derived = derive(policy, recorded)
+    absent = absent_reason(recorded_metrics(policy, policy.judged), recorded, measurement)
+    absent = absent or derived.reason(policy.judged)
+    if absent is not None:
+        raise ModelError(absent)
+    metrics = {**recorded, **derived.values}
+    return {
+        "objectives": {name: metrics[name] for name in policy.objectives},
+        "derived": derived.values,
+        "violations": violations(policy.subject_to, metrics, measurement),
+    }
 
 
 def violations(
@@ -104,7 +133,12 @@ def violations(
 
 def cost_constraints(policy: Policy) -> tuple[Constraint, ...]:
     """The constraints that are decided before training."""
-    return tuple(item for item in policy.subject_to if item.metric in COST_METRICS)
+    return tuple(item for item in policy.subject_to if is_cost(policy, item.metric))
+
+
+def is_cost(policy: Policy, metric: str) -> bool:
+    """Whether a metric is known before training: derived ones are when all that they stand on is."""
+    return policy.recorded(metric) <= set(COST_METRICS)
 
 
 def is_feasible(found: Mapping[str, float]) -> bool:
@@ -157,12 +191,12 @@ def is_eligible(record: TrialRecord | MemberRecord) -> bool:
     return trained and is_feasible(record.violations)
 
 
-def front_of(scored: Iterable[TrialRecord | MemberRecord]) -> tuple[PointKey, ...]:
+def front_of(policy: Policy, scored: Iterable[TrialRecord | MemberRecord]) -> tuple[PointKey, ...]:
     """Which, in the order given, of the eligible points no other one dominates.
 
     Of points of one trial that are equal the first is taken.
     """
     eligible = [record for record in scored if is_eligible(record)]
-    points = [tuple(value for _, value in sorted(record.objectives.items())) for record in eligible]
+    points = [tuple(policy.losses(record.objectives).values()) for record in eligible]
     chosen = pareto.front(points, [record.number for record in eligible])
     return tuple(eligible[index].key for index in chosen)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +21,7 @@ from crest.ledger import (
 from crest.measurement import Measurement
 from crest.pricing import Execution, price
 from crest.search import policy as scoring
+from crest.search.derived import derive
 from crest.search.evaluate import keep_execution, stored_execution
 from crest.search.points import as_one, finished_record
 from crest.search.setup import Setup, set_up
@@ -54,11 +54,12 @@ def reprice(run_folder: Path, output: Path) -> FinishedRecord:
     repriced = [repricer.record(record) for record in records[1:-1]]
     rejected = {record.number for record in repriced if isinstance(record, RejectedRecord)}
     members = [record for record in repriced if isinstance(record, MemberRecord) and record.number not in rejected]
-    front, reason = scoring.front_of(members), f"repriced: {records[-1].reason}"
+    front, reason = scoring.front_of(setup.study.policy, members), f"repriced: {records[-1].reason}"
     finished = finished_record(setup.study, records[-1].trials, front, reason)
     # Nothing is written before everything is known: half a ledger would pass for an interrupted search.
     with Ledger(output / LEDGER_NAME) as ledger:
-        ledger.begin(setup.plan().header())
+        began = {"sampler": header.sampler, "warm_start": header.warm_start}
+        ledger.begin(setup.plan().header().model_copy(update=began))
         for record in (*repriced, finished):
             ledger.append(record)
     for execution in repricer.executions.values():
@@ -90,14 +91,17 @@ class _Repricer:
         if record.price is None or record.profile_key is None:
             return record.model_copy(update={"model": model})
         measurement = self._price(record.profile_key, record)
-        changes: dict[str, Any] = {"price": measurement, "model": model}
-        metrics = {**record.metrics, **record.proxies, **measurement.metrics()}
+        policy = self._setup.study.policy
+        recorded = {**record.metrics, **record.proxies, **measurement.metrics()}
+        derived = derive(policy, recorded).values
+        metrics = {**recorded, **derived}
+        changes: dict[str, Any] = {"price": measurement, "model": model, "derived": derived}
         if record.state == "complete":
-            changes |= self._scores(metrics, measurement)
-            subject_to = self._setup.study.policy.subject_to
-            changes["reason"] = scoring.describe_violations(subject_to, metrics, measurement)
+            changes |= scoring.scores(policy, recorded, measurement)
+            changes["reason"] = scoring.describe_violations(policy.subject_to, metrics, measurement)
         elif record.state == "infeasible":
-            constraints = scoring.cost_constraints(self._setup.study.policy)
+            # What has no value by today's models judges nobody.
+            constraints = [item for item in scoring.cost_constraints(policy) if item.metric in metrics]
             broken = scoring.describe_violations(constraints, metrics, measurement)
             changes["reason"] = (
                 broken or "keeps the constraints on cost by today's models, but was refused by those of the run"
@@ -113,16 +117,9 @@ class _Repricer:
                 "measurement": measurement,
                 "price_difference_pct": scoring.price_difference_pct(trial, measurement),
                 "files": {name: self._elsewhere(path) for name, path in record.files.items()},
-                **self._scores(metrics, measurement),
+                **scoring.scores(self._setup.study.policy, metrics, measurement),
             }
         )
-
-    def _scores(self, metrics: Mapping[str, float], measurement: Measurement) -> dict[str, Any]:
-        policy = self._setup.study.policy
-        return {
-            "objectives": scoring.objectives(policy, metrics),
-            "violations": scoring.violations(policy.subject_to, metrics, measurement),
-        }
 
     def _price(self, key: str, trial: TrialRecord) -> Measurement:
         if key not in self.executions:

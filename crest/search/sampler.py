@@ -5,16 +5,20 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import chain
 from typing import Any, Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from crest.ledger import TrialRecord
 from crest.models.extras import require_search_extra
 from crest.search.contracts import Proposal
 from crest.search.encoding import Encoding, proposal_key
-from crest.search.history import NSGA2_POPULATION, optuna_study
+from crest.search.history import BREEDERS, POPULATION, optuna_study
+from crest.search.warm_start import NOTHING_KNOWN, WarmStart
 from crest.study import Policy, SamplerName
 
 _ATTEMPTS: Final = 8
@@ -23,6 +27,7 @@ _RANDOM_STARTS_LIMIT: Final = 10
 # Streams of random numbers that must not repeat each other.
 _MODEL_STREAM: Final = 0
 _RANDOM_STREAM: Final = 1
+_GRID_STREAM: Final = 2
 
 
 @dataclass(frozen=True)
@@ -31,6 +36,7 @@ class Sampler:
 
     Random proposals come first, until ``startup_trials`` of them were feasible and trained: one that breaks a
     constraint costs no training. Where hardly anything is feasible, the model takes over after ten times as many.
+    Trials of a warm start count among them. A grid is walked in an order shuffled by the seed.
 
     Attributes:
         name: which sampler proposes after the random starts.
@@ -38,6 +44,8 @@ class Sampler:
         startup_trials: trained random candidates to start with.
         encoding: the search space.
         policy: objectives and constraints.
+        population: candidates of a generation, for samplers that breed.
+        warm: what is known before the first trial.
     """
 
     name: SamplerName
@@ -45,6 +53,8 @@ class Sampler:
     startup_trials: int
     encoding: Encoding
     policy: Policy
+    population: int = POPULATION
+    warm: WarmStart = field(default=NOTHING_KNOWN, repr=False)
 
     def ask(self, number: int, history: Sequence[TrialRecord], pending: Sequence[Proposal]) -> Proposal | None:
         """The candidate of a trial.
@@ -55,14 +65,20 @@ class Sampler:
             pending: proposals that are not finished yet.
 
         Returns:
-            A proposal that is neither in the history nor pending, or None when the space holds no other.
+            A proposal that is neither in the history nor pending nor avoided by the warm start, or None when the
+            space holds no other.
         """
-        seen = {proposal_key(Proposal(record.candidate, record.quantization)) for record in history}
+        seen = set(self.warm.avoided) | {
+            proposal_key(Proposal(record.candidate, record.quantization)) for record in history
+        }
         seen |= {proposal_key(proposal) for proposal in pending}
         if len(seen) >= self.encoding.size:
             return None
-        if self.name != "random" and not self._starting(history):
-            for proposal in self._model_proposals(number, history, pending):
+        if self.name == "grid":
+            return next(proposal for proposal in self._grid_from(number) if proposal_key(proposal) not in seen)
+        told = (*self.warm.told, *history)
+        if self.name != "random" and not self._starting(told):
+            for proposal in self._model_proposals(number, told, pending):
                 if proposal_key(proposal) not in seen:
                     return proposal
         attempt = 0
@@ -71,6 +87,16 @@ class Sampler:
             if proposal_key(proposal) not in seen:
                 return proposal
             attempt += 1
+
+    @cached_property
+    def _grid_order(self) -> NDArray[np.int64]:
+        """The numbers of all proposals, shuffled: a grid that is cut short has seen all parts of the space."""
+        return np.random.default_rng((self.seed, _GRID_STREAM)).permutation(self.encoding.size)
+
+    def _grid_from(self, number: int) -> Iterator[Proposal]:
+        """The grid from a trial's place on: trials before it have taken, or skipped as known, all places before."""
+        places = chain(range(number, self.encoding.size), range(min(number, self.encoding.size)))
+        return (self.encoding.at(int(self._grid_order[place])) for place in places)
 
     def _starting(self, history: Sequence[TrialRecord]) -> bool:
         trained = sum(record.state == "complete" for record in history)
@@ -82,41 +108,45 @@ class Sampler:
         self, number: int, history: Sequence[TrialRecord], pending: Sequence[Proposal]
     ) -> Iterator[Proposal]:
         """A few proposals of the model, each from a sampler of its own seed; those before count as pending."""
-        study = optuna_study(self.name, self.encoding, self.policy, history, pending)
+        study = optuna_study(self.name, self.encoding, self.policy, history, pending, self.population)
         distributions = self.encoding.distributions()
         for attempt in range(_ATTEMPTS):
             stream = np.random.SeedSequence((self.seed, number, _MODEL_STREAM, attempt))
-            study.sampler = _optuna_sampler(self.name, int(stream.generate_state(1)[0]))
-            with _quiet_and_reproducible(self.name):
+            study.sampler = self._optuna_sampler(int(stream.generate_state(1)[0]))
+            with _quiet(), _reproducible(self.name):
                 trial = study.ask(distributions)
             yield self.encoding.decode(trial.params)
 
-
-def _optuna_sampler(name: SamplerName, seed: int) -> Any:
-    optuna = require_search_extra("optuna")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        if name == "gp":
-            return optuna.samplers.GPSampler(seed=seed, n_startup_trials=0)
-        if name == "nsga2":
-            return optuna.samplers.NSGAIISampler(seed=seed, population_size=NSGA2_POPULATION)
-        return optuna.samplers.TPESampler(seed=seed, n_startup_trials=0)
+    def _optuna_sampler(self, seed: int) -> Any:
+        samplers = require_search_extra("optuna").samplers
+        with _quiet():
+            if self.name == "gp":
+                return samplers.GPSampler(seed=seed, n_startup_trials=0)
+            if self.name in BREEDERS:
+                return getattr(samplers, BREEDERS[self.name])(seed=seed, population_size=self.population)
+            return samplers.TPESampler(seed=seed, n_startup_trials=0)
 
 
 @contextmanager
-def _quiet_and_reproducible(name: SamplerName) -> Iterator[None]:
-    """No warnings about experimental features; one torch thread, since sums depend on how they are split."""
+def _quiet() -> Iterator[None]:
+    """No warnings about experimental features."""
     optuna = require_search_extra("optuna")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        if name != "gp":
-            yield
-            return
-        require_search_extra("scipy")
-        torch = require_search_extra("torch")
-        threads = torch.get_num_threads()
-        torch.set_num_threads(1)
-        try:
-            yield
-        finally:
-            torch.set_num_threads(threads)
+        yield
+
+
+@contextmanager
+def _reproducible(name: SamplerName) -> Iterator[None]:
+    """One torch thread where torch is used, since sums depend on how they are split."""
+    if name != "gp":
+        yield
+        return
+    require_search_extra("scipy")
+    torch = require_search_extra("torch")
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)

@@ -20,6 +20,7 @@ from crest.errors import (
 from crest.ledger import TrialRecord
 from crest.search import policy as scoring
 from crest.search.contracts import Evaluators, Priced, Pricer, Proposal, Trained, Trainer
+from crest.search.derived import derive, recorded_metrics
 from crest.search.events import EpochEnded, OnEvent, TrialPriced, TrialStarted
 from crest.search.points import as_one
 from crest.search.stamp import stamp
@@ -134,18 +135,23 @@ def _train(job: Job, trainer: Trainer, on_event: OnEvent) -> Trained | str:
 def _refused(draft: _Draft, priced: Priced) -> TrialRecord | None:
     """The record of a candidate that its price rules out, or None when it goes on to training."""
     policy = draft.job.policy
-    metrics = scoring.cost_metrics(priced)
+    recorded = scoring.cost_metrics(priced)
+    derived = derive(policy, recorded)
+    metrics = {**recorded, **derived.values}
     finite = {name: value for name, value in priced.proxies.items() if math.isfinite(value)}
-    draft.know(price=priced.measurement, proxies=finite, profile_key=priced.profile_key)
+    draft.know(price=priced.measurement, proxies=finite, profile_key=priced.profile_key, derived=derived.values)
     constraints = scoring.cost_constraints(policy)
     if priced.measurement.deadline_missed:
         # What has no value cannot save a candidate that is late.
         constraints = tuple(item for item in constraints if item.metric in metrics)
         return _infeasible(draft, constraints, metrics, priced)
-    needed = {*policy.minimize, *(item.metric for item in constraints)} & set(scoring.COST_METRICS)
+    needed = set(recorded_metrics(policy, policy.judged)) & set(scoring.COST_METRICS)
     absent = scoring.absent_reason(sorted(needed), metrics, priced.measurement)
     if absent is not None:
         return draft.record("failed", reason=f"BackendError: {absent}")
+    underivable = derived.reason(policy.judged)
+    if underivable is not None:
+        return draft.record("failed", reason=f"StudyError: {underivable}")
     if scoring.describe_violations(constraints, metrics, priced.measurement) is not None:
         return _infeasible(draft, constraints, metrics, priced)
     return None
@@ -167,19 +173,23 @@ def _scored(candidate: _Feasible, trained: Trained | str) -> TrialRecord:
     if isinstance(trained, str):
         return draft.record("failed", reason=trained)
     policy = draft.job.policy
-    metrics = {**trained.metrics, **scoring.cost_metrics(priced)}
-    needed = [*trained.metrics, *policy.minimize, *(item.metric for item in policy.subject_to)]
-    absent = scoring.absent_reason(needed, metrics, priced.measurement)
+    recorded = {**trained.metrics, **scoring.cost_metrics(priced)}
+    needed = [*trained.metrics, *recorded_metrics(policy, policy.judged)]
+    absent = scoring.absent_reason(needed, recorded, priced.measurement)
     if absent is None and not all(map(math.isfinite, trained.summary.validation_loss)):
         absent = "the validation loss is not finite"
     if absent is not None:
         return draft.record("failed", reason=f"TrainingError: {absent}")
+    derived = derive(policy, recorded)
+    underivable = derived.reason(policy.judged)
+    if underivable is not None:
+        return draft.record("failed", reason=f"StudyError: {underivable}")
+    metrics = {**recorded, **derived.values}
     return draft.record(
         "complete",
         reason=scoring.describe_violations(policy.subject_to, metrics, priced.measurement),
         metrics=dict(trained.metrics),
-        objectives=scoring.objectives(policy, metrics),
-        violations=scoring.violations(policy.subject_to, metrics, priced.measurement),
+        **scoring.scores(policy, recorded, priced.measurement),
         training=trained.summary,
         model=trained.model_path,
     )

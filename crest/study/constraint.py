@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import math
 import re
-from typing import Any, Final, Literal
-
-from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
-from pydantic.json_schema import JsonSchemaValue
-from pydantic_core import CoreSchema, core_schema
+from typing import Final, Literal
 
 from crest.frozen import Frozen
+from crest.study.shorthand import AsText
 
 Comparison = Literal["<=", ">="]
 
@@ -64,17 +61,6 @@ class Constraint(Frozen):
         return beyond / abs(self.limit) if self.limit else beyond
 
 
-class ConstraintText:
-    """Annotation: a constraint that is text in files and a record in Python."""
-
-    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        return core_schema.no_info_before_validator_function(
-            self._parse, handler(source), serialization=core_schema.to_string_ser_schema()
-        )
-
-    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
-        return {"type": "string", "pattern": _PATTERN, "examples": ["latency_ms <= 200", "ram_bytes <= 200K"]}
-
-    @staticmethod
-    def _parse(value: Any) -> Any:
-        return Constraint.parse(value) if isinstance(value, str) else value
+CONSTRAINT_TEXT: Final = AsText(
+    Constraint.parse, {"pattern": _PATTERN, "examples": ["latency_ms <= 200", "ram_bytes <= 200K"]}
+)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, PrivateAttr, field_serializer, field_validator, model_validator
 
@@ -14,13 +14,12 @@ from crest.frozen import Frozen
 from crest.measurement import Lowering
 from crest.placement import AS_TARGET, AUTO, PARTS, Placement
 from crest.schedule import Sampling
-from crest.study.constraint import Constraint, ConstraintText
-from crest.study.shorthand import NamesWithOptions, OneOrList, WordOrMapping
+from crest.study.policy import Policy
+from crest.study.shorthand import NamesWithOptions, OneOrList, WordOrMapping, distinct
 
 Quantization = Literal["int8", "int16x8", "float32"]
-SamplerName = Literal["tpe", "random", "nsga2", "gp"]
+SamplerName = Literal["tpe", "nsga2", "nsga3", "gp", "random", "grid"]
 
-_Item = TypeVar("_Item", bound=str | float)
 _ClockMhz = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
@@ -113,7 +112,7 @@ class TargetOptions(Frozen):
     @field_validator("clock_mhz")
     @classmethod
     def _no_repeats(cls, clocks_mhz: tuple[float, ...] | None) -> tuple[float, ...] | None:
-        return clocks_mhz and _distinct(clocks_mhz)
+        return clocks_mhz and distinct(clocks_mhz)
 
     @field_serializer("clock_mhz")
     def _one_is_a_number(self, clocks_mhz: tuple[float, ...] | None) -> Any:
@@ -154,18 +153,10 @@ class Reserve(Frozen):
     )
 
 
-class Policy(Frozen):
-    """What is good (objectives) and what is allowed (hard constraints), over recorded metrics by name."""
+class WarmStartOptions(Frozen):
+    """How an earlier run is used."""
 
-    minimize: tuple[str, ...] = Field(min_length=1, description="metrics to minimize, one or several")
-    subject_to: tuple[Annotated[Constraint, ConstraintText()], ...] = Field(
-        default=(), description="hard constraints, for example latency_ms <= 200"
-    )
-
-    @field_validator("minimize")
-    @classmethod
-    def _no_repeats(cls, names: tuple[str, ...]) -> tuple[str, ...]:
-        return _distinct(names)
+    repeat: bool = Field(default=False, description="propose its candidates again, too")
 
 
 class SearchOptions(Frozen):
@@ -181,10 +172,29 @@ class SearchOptions(Frozen):
     )
     workers: int = Field(default=1, ge=1, description="processes that evaluate a batch; changes no result")
     seed: int = Field(default=0, ge=0, lt=2**32, description="seed of everything that is random")
-    sampler: SamplerName = Field(default="tpe", description="what proposes candidates")
+    sampler: SamplerName | Literal["auto"] = Field(
+        default="tpe", description="what proposes candidates; auto chooses by objectives, space, trials and constraints"
+    )
     startup_trials: int = Field(
         default=10, ge=1, description="trained random candidates before the sampler's model is used"
     )
+    population: int | None = Field(
+        default=None,
+        ge=2,
+        exclude_if=lambda population: population is None,
+        description="candidates of a generation of nsga2 and nsga3; 20 by default",
+    )
+    warm_start: Annotated[dict[str, WarmStartOptions], NamesWithOptions()] = Field(
+        default={},
+        exclude_if=lambda runs: not runs,
+        description="folders of earlier runs that the sampler learns from, and their options; they count as no trials",
+    )
+
+    @model_validator(mode="after")
+    def _population_is_used(self) -> SearchOptions:
+        if self.population is not None and self.sampler not in ("nsga2", "nsga3", "auto"):
+            raise ValueError(f"population: sampler {self.sampler} has none; only nsga2 and nsga3 do")
+        return self
 
 
 class Study(Frozen):
@@ -236,7 +246,7 @@ class Study(Frozen):
     @field_validator("quantization")
     @classmethod
     def _no_repeats(cls, names: tuple[Quantization, ...]) -> tuple[Quantization, ...]:
-        return _distinct(names)
+        return distinct(names)
 
     @field_validator("targets")
     @classmethod
@@ -306,10 +316,3 @@ class Study(Frozen):
         identity = self.model_dump(mode="json", exclude={"search": {"workers"}})
         text = json.dumps(identity, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
         return hashlib.sha256(text.encode()).hexdigest()
-
-
-def _distinct(items: tuple[_Item, ...]) -> tuple[_Item, ...]:
-    repeated = sorted({item for item in items if items.count(item) > 1})
-    if repeated:
-        raise ValueError(f"given twice: {', '.join(map(str, repeated))}")
-    return items

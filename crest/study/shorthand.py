@@ -1,13 +1,55 @@
-"""A field that may be given as one word where a mapping is meant: ``backend: emulated``."""
+"""Fields that may be given shorter than they are meant: ``backend: emulated``; constraints and expressions as text."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, core_schema
+
+_Item = TypeVar("_Item", bound=str | float)
+
+
+@dataclass(frozen=True)
+class AsText:
+    """Annotation: a record that is text in files; ``parse`` reads it, ``schema`` is what editors know of the text."""
+
+    parse: Callable[[str], Any]
+    schema: Mapping[str, Any]
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_before_validator_function(
+            self._read, handler(source), serialization=core_schema.to_string_ser_schema()
+        )
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        return {"type": "string", **self.schema}
+
+    def _read(self, value: Any) -> Any:
+        return self.parse(value) if isinstance(value, str) else value
+
+
+@dataclass(frozen=True)
+class NamedValue:
+    """Annotation: the name of one of ``values`` may stand for it."""
+
+    values: Mapping[str, Any]
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_before_validator_function(self._find, handler(source))
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        return {"anyOf": [{"enum": list(self.values)}, handler(schema)]}
+
+    def _find(self, value: Any) -> Any:
+        if not isinstance(value, str):
+            return value
+        if value not in self.values:
+            raise ValueError(f"{value!r} is not one of {', '.join(self.values)}")
+        return self.values[value]
 
 
 @dataclass(frozen=True)
@@ -75,3 +117,15 @@ def _mapping(item: Any) -> dict[Any, Any]:
     if not isinstance(item, dict):
         raise ValueError(f"{item!r} is neither a name nor a name with its options")
     return item
+
+
+def distinct(items: tuple[_Item, ...]) -> tuple[_Item, ...]:
+    """The items themselves.
+
+    Raises:
+        ValueError: an item is given twice.
+    """
+    repeated = sorted({item for item in items if items.count(item) > 1})
+    if repeated:
+        raise ValueError(f"given twice: {', '.join(map(str, repeated))}")
+    return items

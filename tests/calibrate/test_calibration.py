@@ -19,8 +19,8 @@ from crest.calibrate.rows import PowerRow, ProbeRun
 from crest.calibrate.suite import SuiteOptions, measure_suite, run_suite
 from crest.calibrate.tables import read_rows, rows_csv, template_csv
 from crest.cli.app import app
-from crest.energy import EnergyModel, load_energy_model, load_power
-from crest.errors import CalibrationError
+from crest.energy import EnergyModel, load_energy_model, load_energy_models, load_power
+from crest.errors import CalibrationError, MeterError, OutputError
 from crest.meters import SimulatedMeter
 from crest.targets import Target, load_target
 
@@ -107,13 +107,47 @@ def test_power_by_state_and_unseen_networks_come_back(
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "clock_mhz"), [("nucleo-g0b1re", 16.0), ("nucleo-l4r5zi", 80.0), ("disco-f746ng", 108.0)]
+)
+def test_boards_of_every_core_come_back(name: str, clock_mhz: float) -> None:
+    """A Cortex-M0+, M4 and M7 with what their own models say, and events on top: every region that code runs from."""
+    board = load_target(name)
+    options = SuiteOptions((clock_mhz,), networks=12, instructions=200_000)
+    runs = run_suite(board, EmulatedBackend(), options, lambda _: None).runs
+    shipped, volt = load_energy_model(board), board.supply.volt
+    hidden = shipped.model_dump(mode="json", exclude_defaults=True) | {"event_energy_pj": {}}
+    hidden["conditions"]["volt"] = volt
+    for region in board.regions:
+        picojoules = 60.0 if region.kind == "flash" else 25.0
+        grounds = {"low": picojoules, "high": picojoules, "confidence": 0.9, "kind": "declared", "source": "this test"}
+        hidden["event_energy_pj"][f"load_{region.name}"] = {"value": picojoules, "reason": "hidden", **grounds}
+    truth = EnergyModel.model_validate(hidden)
+    meter = SimulatedMeter(supply_volt=volt, noise=0.01, gain_spread=0.01)
+    rows = measure_suite(runs, SimulatedBench(truth, meter, volt), lambda _: None)
+    unseen = [row for row in rows if row.run.name in ("convolutional8", "separable9", "dense10", "temporal11")]
+    origin = Origin("a simulated board", shipped.boundary, volt)
+    model = calibrate([row for row in rows if row not in unseen], board, origin, shipped).model
+    for region in {run.fetch_region for run in runs}:
+        found, real = (each.states(clock_mhz, region, volt) for each in (model, truth))
+        assert found.run_power_uw.value == pytest.approx(real.run_power_uw.value, rel=0.02), region
+        assert found.sleep.power_uw.value == pytest.approx(real.sleep.power_uw.value, rel=0.02)
+        assert found.deep_sleep.power_uw.value == pytest.approx(real.deep_sleep.power_uw.value, rel=0.02)
+    exact = SimulatedBench(truth, SimulatedMeter(), volt)
+    for row in unseen:
+        assert predicted_energy_uj(model, row, volt) == pytest.approx(exact.measure(row.run).energy_uj, rel=0.03)
+
+
+@pytest.mark.slow
 def test_a_written_model_is_read_again_and_says_what_it_is(
     runs: list[ProbeRun], target: Target, tmp_path: Path
 ) -> None:
     rows = measured(runs, target, noise=0.01, gain_spread=0.002)
     replaced = load_energy_model(target)
     calibration = calibrate(rows, target, ORIGIN, replaced)
-    assert calibration.error < 0.01 < (calibration.replaced_error or 0) and not calibration.is_worse
+    beside = calibration.comparison
+    assert beside is not None and beside.error == calibration.error < 0.01 < beside.replaced_error
+    assert not calibration.is_worse and beside.rows == len(calibration.left_out) == 14
     path = tmp_path / "nano33ble.energy.yaml"
     write_models(calibration, [replaced, load_energy_model(target, "whole_board")], path)
     model = load_energy_model(target, path=path)
@@ -127,7 +161,8 @@ def test_a_written_model_is_read_again_and_says_what_it_is(
         assert coefficient.low < energy_pj < coefficient.high or abs(coefficient.value / energy_pj - 1) < 0.1, name
     assert calibration_png(calibration, rows, "title").startswith(b"\x89PNG")
     worse = calibrate(measured(runs, target), target, ORIGIN, hidden_model(target))
-    assert worse.is_worse and worse.replaced_error is not None and worse.replaced_error < worse.error
+    assert worse.is_worse and worse.comparison is not None
+    assert worse.comparison.replaced_error < worse.comparison.error == worse.error
 
 
 def synthetic_rows(count: int = 12, seed: int = 0) -> list[PowerRow]:
@@ -150,6 +185,73 @@ def test_without_noise_the_fit_is_exact_and_never_below_zero() -> None:
     assert found == pytest.approx({"flash": 1000, "smlad": 40, "load_ram": 20}, rel=1e-3)
     noisy = [row.model_copy(update={"energy_uj": row.run.run_ms}) for row in synthetic_rows()]
     assert (fit_rows(noisy, ["flash", "ram"]).values >= 0).all()
+
+
+def two_clocks(part: float) -> list[PowerRow]:
+    """Ten networks at two clocks, each that part above what the fit can say at one, and below it at the other."""
+    rows = []
+    for number in range(10):
+        for clock_mhz, sign in ((32.0, 1), (64.0, -1)):
+            run = ProbeRun(
+                name=f"n{number}", group="network", clock_mhz=clock_mhz, fetch_region="flash",
+                counts={"instructions": 1000}, run_ms=640 / clock_mhz, sleep=None,
+            )  # fmt: skip
+            error = 1 + part * sign * (1 if number % 2 else -1)
+            rows.append(PowerRow(run=run, energy_uj=error * run.run_ms * clock_mhz))
+    return rows
+
+
+def test_errors_at_two_clocks_do_not_cancel(target: Target) -> None:
+    rows = two_clocks(0.10)
+    calibration = calibrate(rows, target, ORIGIN, None)
+    assert sorted(calibration.left_out) == list(range(20)) and calibration.comparison is None
+    assert 0.09 < calibration.error < 0.13
+    interval = calibration.model.run[0].power_error
+    assert interval is not None and interval.low < 0.91 and interval.high > 1.09
+    assert "10 networks" in (calibration.model.residual or "")
+
+
+@pytest.mark.parametrize(("power_uw", "is_worse"), [(64_000.0, True), (80_000.0, False)])
+def test_a_model_that_covers_some_rows_is_compared_on_those(target: Target, power_uw: float, is_worse: bool) -> None:
+    """It knows one of the two clocks: in the middle of what was measured, where no fit of fewer rows is, or far off."""
+    rows = two_clocks(0.05)
+    known = hidden_document(target)["models"][0] | {"event_energy_pj": {}}
+    known["run"][0]["power_uw"] |= {"value": power_uw, "low": power_uw, "high": power_uw}
+    calibration = calibrate(rows, target, ORIGIN, EnergyModel.model_validate(known))
+    beside = calibration.comparison
+    assert beside is not None and beside.rows == 10 and len(calibration.left_out) == 20
+    at_64 = [n for n, row in enumerate(rows) if row.run.clock_mhz == 64]
+    assert beside.error == pytest.approx(np.median([abs(1 / calibration.left_out[n] - 1) for n in at_64]))
+    assert calibration.is_worse is is_worse
+    known["run"][0]["fetch_region"] = "ram"
+    elsewhere = calibrate(rows, target, ORIGIN, EnergyModel.model_validate(known))
+    assert elsewhere.comparison is None and not elsewhere.is_worse
+
+
+def test_models_of_other_supplies_and_boundaries_stay(target: Target, tmp_path: Path) -> None:
+    rows = synthetic_rows()
+    path = tmp_path / "nano33ble.energy.yaml"
+    first = calibrate(rows, target, ORIGIN._replace(supply_volt=1.8), None)
+    write_models(first, (), path)
+    board = calibrate(rows, target, ORIGIN._replace(boundary="whole_board"), None)
+    write_models(board, load_energy_models(target, path), path)
+    for _ in range(2):
+        write_models(calibrate(rows, target, ORIGIN, None), load_energy_models(target, path), path)
+    kept = [(model.boundary, model.conditions.volt) for model in load_energy_models(target, path)]
+    assert kept == [("mcu_rail", (3.0, 3.0)), ("whole_board", (3.0, 3.0)), ("mcu_rail", (1.8, 1.8))]
+
+
+def test_a_table_without_counts_gives_power_by_state(target: Target, tmp_path: Path) -> None:
+    path = tmp_path / "rows.csv"
+    asleep = [f"s{n},probe,64,flash,1,sleep,{ms},1,{15 + 1.8 * ms + 0.02}" for n, ms in enumerate((4, 64, 4096))]
+    awake = [f"n{n},network,64,flash,{10 + n},,,,{150 + 15 * n}" for n in range(10)]
+    head = "name,group,clock_mhz,fetch_region,run_ms,sleep,sleep_ms,wake_ups,energy_uj"
+    path.write_text("\n".join([head, *asleep, *awake]) + "\n")
+    model = calibrate(read_rows(path, target), target, ORIGIN, load_energy_model(target)).model
+    states = model.states(64, "flash", 3.0)
+    assert states.run_power_uw.value == pytest.approx(15_000) and not model.event_energy_pj
+    assert states.sleep.power_uw.value == pytest.approx(1800)
+    assert "not measured" in (states.deep_sleep.power_uw.reason or "")
 
 
 def test_an_event_that_hardly_happens_is_not_fitted() -> None:
@@ -176,6 +278,16 @@ def test_measurements_that_make_no_board_are_an_error(target: Target) -> None:
         calibrate(rows, target, ORIGIN, load_energy_model(target))
 
 
+def test_a_meter_that_sees_nothing_is_an_error(target: Target) -> None:
+    with pytest.raises(MeterError, match="n0: the meter sees no power"):
+        measured([synthetic_rows(1)[0].run], target, offset_uw=-1e6)
+
+
+def test_a_model_where_no_file_can_be_is_an_error(target: Target, tmp_path: Path) -> None:
+    with pytest.raises(OutputError, match="cannot be written"):
+        write_models(calibrate(synthetic_rows(), target, ORIGIN, None), (), tmp_path)
+
+
 def test_a_table_comes_back_as_it_was_written(target: Target, tmp_path: Path) -> None:
     path = tmp_path / "rows.csv"
     path.write_text(template_csv())
@@ -195,6 +307,13 @@ def test_a_table_comes_back_as_it_was_written(target: Target, tmp_path: Path) ->
         (lambda text: text.replace("count.smlad", "count.smald"), "line 1: column 'count.smald' is not known"),
         (lambda text: text.replace("240.0", "lots"), "line 2, column energy_uj"),
         (lambda text: text.replace("240.0", "-1"), "line 2, column energy_uj"),
+        (lambda text: text.replace("240.0", "nan"), "line 2, column energy_uj"),
+        (lambda text: text.replace(",20.0,,0,0,240.0", ",nan,,0,0,240.0"), "line 2, column run_ms"),
+        (lambda text: text.replace(",20.0,,0,0,240.0", ",0,,0,0,240.0"), "line 2, column run_ms"),
+        (lambda text: text.replace(",20.0,,0,0,240.0", ",20.0,,15,0,240.0"), "line 2: sleep_ms or wake_ups, and no"),
+        (lambda text: text.replace("deep_sleep,20.0", "deep_sleep,0"), "line 3: deep_sleep for no time"),
+        (lambda text: text.replace("110000", "-1"), "line 4, column count.load_flash"),
+        (lambda text: text.replace("180000", "many"), "line 4, column macs.CONV_2D"),
         (lambda text: text.replace("deep_sleep", "nap"), "line 3, column sleep"),
         (lambda text: text.replace("network,64.0", "network,63"), "line 4, column clock_mhz"),
         (lambda text: text.replace("my-network,network,64.0,flash", "my-network,network,64.0,rom"), "fetch_region"),
@@ -223,16 +342,20 @@ def test_the_command_measures_fits_writes_and_refuses(
         assert Path(name).stat().st_size > 500
     monkeypatch.setenv("CREST_ENERGY_MODELS", str(tmp_path))
     assert load_power(target, 64).model.startswith("nano33ble/mcu_rail v2 (3 V dcdc)")
-    written = Path("nano33ble.energy.yaml").read_bytes()
+    written, table = Path("nano33ble.energy.yaml").read_bytes(), Path("nano33ble.energy.csv").read_bytes()
     Path("truth").mkdir()
     Path("truth/nano33ble.energy.yaml").write_text(yaml.safe_dump(hidden_document(target)))
     monkeypatch.setenv("CREST_ENERGY_MODELS", "truth")
     refused = CliRunner().invoke(app, [*command, "--noise", "0", "-o", "nano33ble.energy.yaml"])
     assert isinstance(refused.exception, CalibrationError) and "not written" in refused.exception.message
-    assert Path("nano33ble.energy.yaml").read_bytes() == written
+    assert Path("nano33ble.energy.yaml").read_bytes() == written and Path("nano33ble.energy.csv").read_bytes() == table
+    assert read_rows(Path("nano33ble.energy.refused.csv"), target)
     again = ["calibrate", "nano33ble", "--from", "nano33ble.energy.csv", "-o", "again.yaml"]
     assert CliRunner().invoke(app, [*again, "--force"]).exit_code == 0
     assert load_energy_model(target, path=Path("again.yaml")).set_up == "calibrated"
+    whole = [*again[:-1], "whole.yaml", "--boundary", "whole_board", "--force"]
+    assert CliRunner().invoke(app, whole).exit_code == 0
+    assert load_energy_model(target, "whole_board", Path("whole.yaml")).set_up == "calibrated"
 
 
 def test_the_command_asks_for_what_it_needs() -> None:
@@ -240,3 +363,5 @@ def test_the_command_asks_for_what_it_needs() -> None:
     nothing = CliRunner().invoke(app, ["calibrate", "nano33ble"])
     assert nothing.exit_code == 2 and "--simulate" in nothing.output
     assert CliRunner().invoke(app, ["calibrate"]).exit_code == 2
+    table = CliRunner().invoke(app, ["calibrate", "nano33ble", "--from", "rows.csv", "-o", "rows.csv"])
+    assert table.exit_code == 2 and "a model is a .yaml" in table.output

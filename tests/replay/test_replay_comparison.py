@@ -57,8 +57,10 @@ def record(number, board, found):
     return ReplayedRecord(**common, schedule="s", state="priced", measurement=price, profile_key="p", **WHEN)
 
 
-def comparison(minimize=("rmse_total", "energy_per_window_uj"), subject_to=("latency_ms <= 60",), slow=SLOW):
-    policy = Policy(minimize=minimize, subject_to=subject_to)
+def comparison(
+    minimize=("rmse_total", "energy_per_window_uj"), subject_to=("latency_ms <= 60",), slow=SLOW, policy=None
+):
+    policy = policy or Policy(minimize=minimize, subject_to=subject_to)
     networks = tuple(Network(Entry(trained(number), None, None, "front"), b"model") for number in NETWORKS)
     source = Source(None, "walk", make_plan().study, "0", networks, ())
     boards = tuple(ReplayBoard(load_target(name).at(None), AS_TARGET) for name in BOARDS)
@@ -93,6 +95,31 @@ def test_the_policy_of_the_replay_decides_on_the_source_too():
     found = comparison(minimize=("rmse_total", "latency_ms"), subject_to=("latency_ms <= 25",))
     assert verdicts(found.source) == {1: "infeasible", 2: "front", 3: "infeasible", 4: "front"}
     assert verdicts(found.boards[0]) == {1: "front", 2: "front", 3: "front", 4: "front"}
+
+
+def test_what_a_policy_maximizes_or_derives_decides_on_every_place():
+    plain = comparison(minimize=("rmse_total", "latency_ms"), subject_to=())
+    derived = Policy.model_validate(
+        {
+            "maximize": ["quality"],
+            "minimize": ["seconds"],
+            "derive": {"quality": "1 / rmse_total", "seconds": "latency_ms / 1e3"},
+        }
+    )
+    found = comparison(policy=derived)
+    assert [place.front for place in found.places] == [place.front for place in plain.places]
+    target = found.boards[0].cells[0]
+    assert target.metrics["seconds"] == target.measurement.latency_ms.value / 1e3
+    row = next(csv.DictReader(io.StringIO(replay_csv(found))))
+    assert float(row["target.seconds"]) == target.metrics["seconds"] and "source.quality" in row
+    console = Console(width=200, record=True, file=io.StringIO())
+    console.print(replay_tables(found))
+    assert "quality" in console.export_text()
+    broken = comparison(
+        policy=Policy.model_validate({"minimize": ["odd"], "derive": {"odd": "latency_ms / (flops - flops)"}})
+    )
+    assert {cell.verdict for cell in broken.source.cells} == {"failed"}
+    assert "derive.odd: latency_ms / (flops - flops) is not a finite number" in broken.source.cells[0].reason
 
 
 def test_what_a_board_cannot_tell_is_no_member_of_its_front():

@@ -95,6 +95,11 @@ def test_a_changed_policy_keeps_what_is_not_named(source):
     assert stricter.minimize == own.minimize and [str(item) for item in stricter.subject_to] == ["latency_ms <= 5"]
     with pytest.raises(StudyError, match="--minimize, --subject-to"):
         changed_policy(own, [], ["latency_ms < 5"])
+    scored = Policy.model_validate(
+        {"score": [{"metric": "half", "weight": -1}], "maximize": ["flops"], "derive": {"half": "latency_ms / 2"}}
+    )
+    assert changed_policy(scored, ["half"], []).objectives == ("half",)
+    assert changed_policy(scored, [], ["half <= 3"]).objectives == ("flops", "score")
 
 
 def test_the_period_of_a_run_is_that_of_its_windows(stub_source):

@@ -242,6 +242,26 @@ def test_a_wide_range_of_costs_is_drawn_on_a_log_axis(
     assert axis.get_xscale() == "log"
 
 
+def test_what_is_maximized_is_sorted_and_bordered_from_its_best(
+    header: Callable[..., HeaderRecord], trial: Callable[..., TrialRecord]
+) -> None:
+    """rmse_2d plays an accuracy: more of it is worth more energy."""
+    policy = {"maximize": ["rmse_2d"], "minimize": ["energy_per_window_uj"]}
+    points = {0: (0.3, 1e6), 1: (0.6, 2e6), 2: (0.5, 3e6), 3: (0.9, 4e6)}
+    trials = []
+    for number, (quality, cycles) in points.items():
+        record = trial(number, quality, cycles)
+        objectives = {**record.objectives, "rmse_2d": quality}
+        trials.append(record.model_copy(update={"objectives": objectives, "metrics": objectives}))
+    view = view_run([header(study={"policy": policy}), *trials])
+    assert [entry.number for entry in view.front] == [0, 1, 3]
+    assert view.is_maximized("rmse_2d") and not view.is_maximized("energy_per_window_uj")
+    (axis,) = front_figure(view).axes
+    (border,) = [line for line in axis.lines if line.get_drawstyle() == "steps-post"]
+    assert list(border.get_xdata()) == [0.9, 0.6, 0.3]
+    assert list(border.get_ydata()) == sorted(border.get_ydata(), reverse=True)
+
+
 @pytest.mark.parametrize("objectives", [["rmse_total"], ["rmse_total", "latency_ms", "flash_bytes"], []])
 def test_any_number_of_objectives_can_be_drawn(
     running: list[Record], header: Callable[..., HeaderRecord], objectives: list[str]

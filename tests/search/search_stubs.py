@@ -53,7 +53,7 @@ def measurement(latency_ms, *, energy_uj=None, missed=None, factor=1.0, clock_mh
             flash_harness_bytes=0,
             flash_total_bytes=5000,
             arena_bytes=int(latency_ms * clock_mhz / 64 * 50),
-            arena_lower_bound_bytes=0,
+            arena_lower_bound_bytes=int(latency_ms * clock_mhz / 64 * 40),
             static_ram_bytes=0,
             stack_bytes=100,
             ram_harness_bytes=0,
@@ -98,7 +98,8 @@ class Stub:
         speed = (clock_mhz or 64) / 64
         energy = cost * speed**0.5 * (40 if candidate["skip"] else 37)
         price = measurement(cost / speed, energy_uj=energy, clock_mhz=clock_mhz or 64)
-        return Priced(price, {"flops": cost * 1e4, "macs": cost * 5e3}, f"key {cost}")
+        proxies = {"flops": cost * 1e4, "macs": cost * 5e3, "parameters": cost * 9, "memory_traffic_bytes": cost * 70}
+        return Priced(price, {**proxies, "memory_traffic_unfused_bytes": cost * 110}, f"key {cost}")
 
     def train(self, number, candidate, quantization, on_epoch):
         self.note("train", number)

@@ -29,7 +29,7 @@ def trials_of(folder):
 
 
 def front_numbers(records):
-    return tuple(point.number for point in front_of(records))
+    return tuple(point.number for point in front_of(make_plan().study.policy, records))
 
 
 def content_of(folder):
@@ -118,7 +118,7 @@ def test_events_tell_the_story_in_order(finished_run):
     trials = [event.record for event in seen if isinstance(event, events.TrialFinished)]
     assert trials == trials_of(folder)
     fronts = [event.front for event in seen if isinstance(event, events.FrontChanged)]
-    assert fronts[-1] == front_of(trials)
+    assert fronts[-1] == front_of(make_plan().study.policy, trials)
     assert all(before != after for before, after in itertools.pairwise(fronts))
     complete = next(trial for trial in trials if trial.state == "complete")
     kinds = [type(event).__name__ for event in seen if getattr(event, "number", None) == complete.number]
@@ -128,13 +128,19 @@ def test_events_tell_the_story_in_order(finished_run):
     ]
 
 
-@pytest.mark.parametrize("sampler", ["tpe", "random", "nsga2"])
+EVERY_SAMPLER = ["tpe", "nsga2", "nsga3", "random", "grid", pytest.param("gp", marks=pytest.mark.slow)]
+SHORT = {"trials": 8, "startup_trials": 4}
+"""A Gaussian process takes a second for a proposal."""
+
+
+@pytest.mark.parametrize("sampler", EVERY_SAMPLER)
 def test_the_same_seed_gives_the_same_ledger(tmp_path, sampler):
-    plan = make_plan(sampler=sampler)
+    options = {"sampler": sampler, **(SHORT if sampler == "gp" else {})}
+    plan = make_plan(**options)
     for name in ("one", "two"):
         run_stub(plan, tmp_path / name)
     assert content_of(tmp_path / "one") == content_of(tmp_path / "two")
-    run_stub(make_plan(sampler=sampler, seed=8), tmp_path / "other")
+    run_stub(make_plan(**options | {"seed": 8}), tmp_path / "other")
     assert [t.candidate for t in trials_of(tmp_path / "other")] != [t.candidate for t in trials_of(tmp_path / "one")]
 
 
@@ -178,6 +184,20 @@ def test_a_run_cut_anywhere_resumes_to_the_same_end(tmp_path, finished_run):
         done = [tuple(line.split()) for line in log.read_text().splitlines()] if log.exists() else []
         assert len(done) == len(set(done))
         assert not recorded & set(done)
+
+
+@pytest.mark.parametrize("sampler", EVERY_SAMPLER)
+def test_every_sampler_goes_on_where_its_run_was_cut(tmp_path, sampler):
+    plan = make_plan(sampler=sampler, **SHORT if sampler == "gp" else {"startup_trials": 4})
+    run_stub(plan, tmp_path / "whole")
+    lines = (tmp_path / "whole" / "ledger.jsonl").read_bytes().splitlines(keepends=True)
+    ledger = tmp_path / "cut" / "ledger.jsonl"
+    ledger.parent.mkdir()
+    trials = len(trials_of(tmp_path / "whole"))
+    for kept in range(1, trials + 1, 5 if sampler == "gp" else 2):
+        ledger.write_bytes(b"".join(lines[:kept]))
+        run_stub(plan, ledger.parent)
+        assert content_of(ledger.parent) == content_of(tmp_path / "whole")
 
 
 def test_another_study_in_the_same_folder_is_refused(tmp_path):

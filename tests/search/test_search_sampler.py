@@ -10,7 +10,7 @@ from crest.models.axes import CategoricalAxis, IntAxis, SubsetAxis
 from crest.models.family import check_candidate
 from crest.search.contracts import Proposal
 from crest.search.encoding import Encoding, proposal_key
-from crest.search.history import NSGA2_POPULATION, optuna_study
+from crest.search.history import POPULATION, optuna_study
 from crest.search.trial import Job, evaluate_trial
 
 ENCODING = Encoding(SPACE, ("int8", "float32"))
@@ -72,7 +72,7 @@ def test_samples_spread_over_the_whole_space():
     assert tiny.size == 36 == len(seen)
 
 
-@pytest.mark.parametrize("name", ["tpe", "random", "nsga2", "gp"])
+@pytest.mark.parametrize("name", ["tpe", "random", "grid", "nsga2", "nsga3", "gp"])
 def test_every_sampler_stays_in_the_space_and_repeats_nothing(name):
     plan = make_plan(sampler=name, startup_trials=4)
     records = evaluated(plan, plan.sampler(), 10 if name == "gp" else 40)
@@ -83,7 +83,7 @@ def test_every_sampler_stays_in_the_space_and_repeats_nothing(name):
     assert {record.quantization for record in records} == {"int8", "float32"}
 
 
-@pytest.mark.parametrize("name", ["tpe", "nsga2", "gp"])
+@pytest.mark.parametrize("name", ["tpe", "nsga2", "nsga3", "gp"])
 def test_an_ask_depends_on_nothing_but_its_arguments(name):
     plan = make_plan(sampler=name, startup_trials=4)
     records = evaluated(plan, dataclasses.replace(plan.sampler(), name="random"), 25)
@@ -102,17 +102,29 @@ def test_an_ask_depends_on_nothing_but_its_arguments(name):
     assert len(seeds) > 1, "the seed of the study must count"
 
 
-def test_nsga2_breeds_from_its_parents():
+@pytest.mark.parametrize("name", ["nsga2", "nsga3"])
+def test_generations_are_bred_from_their_parents(name):
     """In a history of one value only a mutation brings another; a random draw would in two of three asks."""
-    plan = make_plan(sampler="nsga2", startup_trials=4)
+    plan = make_plan(sampler=name, startup_trials=4)
     drawn = evaluated(plan, dataclasses.replace(plan.sampler(), name="random"), 60)
     records = [r.model_copy(update={"candidate": {**r.candidate, "rate": 0.1}}) for r in drawn]
-    assert sum(record.state != "failed" for record in records) >= 2 * NSGA2_POPULATION
+    assert sum(record.state != "failed" for record in records) >= 2 * POPULATION
     bred = [plan.sampler().ask(60 + step, records, []) for step in range(30)]
     assert sum(proposal.candidate["rate"] == 0.1 for proposal in bred) >= 20
 
 
-@pytest.mark.parametrize("name", ["tpe", "nsga2", pytest.param("gp", marks=pytest.mark.slow)])
+def test_a_population_is_that_of_the_study():
+    """Breeding begins with the first whole generation: before it a sampler that breeds draws at random."""
+    plans = [make_plan(sampler="nsga2", startup_trials=1, population=size) for size in (10, 50)]
+    drawn = evaluated(plans[0], dataclasses.replace(plans[0].sampler(), name="random"), 30)
+    records = [r.model_copy(update={"candidate": {**r.candidate, "rate": 0.1}}) for r in drawn]
+    small, large = ([plan.sampler().ask(30 + step, records, []) for step in range(30)] for plan in plans)
+    inherited = [sum(proposal.candidate["rate"] == 0.1 for proposal in proposals) for proposals in (small, large)]
+    assert inherited[0] >= 20
+    assert inherited[1] < 20
+
+
+@pytest.mark.parametrize("name", ["tpe", "nsga2", "nsga3", pytest.param("gp", marks=pytest.mark.slow)])
 def test_the_model_learns_what_is_feasible_and_good(name):
     """Against random: more of its proposals are feasible, or it gets nearer to the best rate and subset."""
     plan = make_plan(sampler=name, startup_trials=8)
@@ -155,7 +167,7 @@ def test_the_model_takes_over_where_hardly_anything_is_feasible():
     assert sum(late) / len(late) < 0.5 * sum(early) / len(early)
 
 
-@pytest.mark.parametrize("name", ["tpe", "gp", "nsga2"])
+@pytest.mark.parametrize("name", ["tpe", "gp", "nsga2", "nsga3"])
 def test_capacity_failures_and_failed_trials_do_not_confuse_a_model(name):
     plan = make_plan(sampler=name, startup_trials=2)
     records = evaluated(plan, dataclasses.replace(plan.sampler(), name="random"), 30)
@@ -167,7 +179,7 @@ def test_capacity_failures_and_failed_trials_do_not_confuse_a_model(name):
     assert plan.sampler().ask(1, failed, []) is not None
 
 
-@pytest.mark.parametrize("name", ["tpe", "gp", "nsga2"])
+@pytest.mark.parametrize("name", ["tpe", "gp", "nsga2", "nsga3"])
 def test_a_candidate_that_does_not_fit_ranks_behind_every_measured_one(name):
     plan = make_plan(sampler=name, policy={"minimize": ["rmse_total"], "subject_to": ["latency_ms <= 9"]})
     records = evaluated(plan, dataclasses.replace(plan.sampler(), name="random"), 30)

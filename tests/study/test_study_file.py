@@ -330,3 +330,39 @@ def test_one_clock_is_the_same_study_as_a_list_of_one():
     assert one.canonical_sha256() == several.canonical_sha256()
     more = parse_study(with_value("targets", {"a": {"clock_mhz": [80, 16]}}))
     assert more.canonical_sha256() != one.canonical_sha256()
+
+
+@pytest.mark.parametrize(
+    ("written_so", "runs"),
+    [
+        ("runs/a", {"runs/a": False}),
+        (["runs/a", "runs/b"], {"runs/a": False, "runs/b": False}),
+        (["runs/a", {"runs/b": {"repeat": True}}], {"runs/a": False, "runs/b": True}),
+    ],
+)
+def test_a_warm_start_names_runs_and_how_they_are_used(written_so, runs):
+    study = parse_study(with_value("search.warm_start", written_so))
+    assert {name: options.repeat for name, options in study.search.warm_start.items()} == runs
+    assert parse_study(study.model_dump(mode="json")).canonical_sha256() == study.canonical_sha256()
+    assert study.canonical_sha256() != parse_study(MINIMAL).canonical_sha256()
+
+
+def test_what_a_search_does_not_use_is_not_part_of_its_study():
+    """A run that was begun before these options existed is resumed."""
+    assert not {"warm_start", "population"} & parse_study(MINIMAL).model_dump(mode="json")["search"].keys()
+
+
+@pytest.mark.parametrize(
+    ("search", "words"),
+    [
+        ({"sampler": "nsga4"}, "search.sampler"),
+        ({"sampler": "tpe", "population": 50}, "population: sampler tpe has none"),
+        ({"sampler": "nsga2", "population": 1}, "search.population"),
+        ({"warm_start": ["runs/a", "runs/a"]}, "given twice: runs/a"),
+        ({"warm_start": {"runs/a": {"again": True}}}, "again"),
+    ],
+)
+def test_a_search_that_makes_no_sense(search, words):
+    with pytest.raises(StudyError) as caught:
+        parse_study(with_value("search", search))
+    assert words in str(caught.value)

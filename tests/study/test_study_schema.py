@@ -48,3 +48,14 @@ def test_words_are_offered_where_they_stand_for_a_mapping(schema):
 
 def test_what_must_be_given_is_required(schema):
     assert set(schema["required"]) == {"name", "workload", "model", "targets", "policy"}
+
+
+def test_samplers_and_the_forms_of_a_warm_start_are_offered(schema):
+    search = schema["definitions"]["SearchOptions"]["properties"]
+    words = {word for node in every_node(search["sampler"]) if isinstance(node, dict) for word in node.get("enum", [])}
+    constants = {node["const"] for node in every_node(search["sampler"]) if isinstance(node, dict) and "const" in node}
+    assert words | constants == {"tpe", "nsga2", "nsga3", "gp", "random", "grid", "auto"}
+    one, mapping, many = search["warm_start"]["anyOf"]
+    assert one == {"type": "string"}
+    assert mapping["additionalProperties"] == {"$ref": "#/definitions/WarmStartOptions"}
+    assert many == {"type": "array", "items": {"anyOf": [one, mapping]}}

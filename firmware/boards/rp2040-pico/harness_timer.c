@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Waiting on the RP2040. The timer counts microseconds of the crystal, in every state. Registers: RP2040 datasheet, chapters
- * Timer, Watchdog (its tick), Clocks (SLEEP_EN).
+/* Waiting on the RP2040. The timer counts microseconds of the crystal, in every state. Registers: RP2040 datasheet,
+ * chapters Timer, Watchdog (its tick), Clocks (SLEEP_EN).
  *
- * Sleep: the core stops, all clocks run. Deep sleep: the system clock comes from the crystal, the PLL is off, and nothing but
- * the timer is clocked. The second core waits in deep sleep since its boot ROM, which that state needs. */
+ * Sleep: the core stops, all clocks run. Deep sleep: the system clock comes from the crystal, the PLL is off, and nothing
+ * but the timer is clocked. The second core waits in deep sleep since its boot ROM, which that state needs. */
 #include "board.h"
 #include "rp2040.h"
 #include "wait.h"

@@ -23,7 +23,7 @@
 #define CR_ENABLE (1u << 0)
 #define CR_CNTSTRT (1u << 2)
 #define CFGR_PRESC_SHIFT 9u
-#define CFGR_PRESC_MAX 7u /* divided by 128 */
+#define CFGR_PRESC_MAX 7u        /* divided by 128 */
 #define HALF_A_ROUND_US 1000000u /* when it is not divided */
 
 static int comparator_is_busy;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Waiting on an STM32. Sleep: TIM2 counts its bus clock, which runs on. Deep sleep: Stop mode, which a timer on the crystal ends.
+/* Waiting on an STM32. Sleep: TIM2 counts its bus clock, which runs on. Deep sleep: a timer on the crystal ends Stop mode.
  * Registers: RM0432, RM0390, RM0385, RM0444, RM0455, RM0399, chapter TIM2; their places are the same on all of them. */
 #include "board.h"
 #include "stm32.h"

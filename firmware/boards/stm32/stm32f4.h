@@ -11,6 +11,10 @@
 #define RCC_AHB1ENR 0x40023830u
 #define RCC_APB1ENR 0x40023840u
 #define RCC_APB2ENR 0x40023844u
+#define RCC_BDCR 0x40023870u
+#define EXTI_IMR 0x40013C00u
+#define EXTI_RTSR 0x40013C08u
+#define EXTI_PR 0x40013C14u
 #define PWR_CR 0x40007000u
 #define PWR_CSR 0x40007004u
 #define FLASH_ACR 0x40023C00u
@@ -42,6 +46,8 @@
 #define CR_VOS (3u << 14)
 #define CR_VOS_1 (3u << 14)
 #define CR_VOS_3 (1u << 14)
+#define CR_DEEP (1u << 9 | 1u << 1 | 1u << 0) /* flash powered down; Standby instead of Stop; regulator in low power */
+#define CR_DEEP_STOP (1u << 9 | 1u << 0)
 #define CR_ODEN (1u << 16)
 #define CR_ODSWEN (1u << 17)
 #define CSR_ODRDY (1u << 16)

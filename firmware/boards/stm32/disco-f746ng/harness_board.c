@@ -6,22 +6,13 @@
 #include "stm32_wait.h"
 
 #define USART1 0x40011000u
-#define RCC_BDCR 0x40023870u
 #define RCC_DCKCFGR2 0x40023890u
-#define EXTI_IMR 0x40013C00u
-#define EXTI_RTSR 0x40013C08u
-#define EXTI_PR 0x40013C14u
 
 #define ACR_ARTEN (1u << 9)
 #define APB1ENR_LPTIM1 (1u << 9)
-#define BDCR_LSEON (1u << 0)
-#define BDCR_LSERDY (1u << 1)
 #define DCKCFGR2_LPTIM1SEL (3u << 24)
 #define DCKCFGR2_LPTIM1SEL_LSE (3u << 24)
 #define EXTI_LPTIM1 (1u << 23)
-#define CR_DBP (1u << 8)
-#define CR_DEEP (1u << 9 | 1u << 1 | 1u << 0) /* flash powered down; Standby instead of Stop; regulator in low power */
-#define CR_DEEP_STOP (1u << 9 | 1u << 0)
 #define AF7 7u
 
 #ifndef CREST_CLOCK_MHZ
@@ -68,9 +59,7 @@ const stm32_timer stm32_sleep_timer = {TIM2, RCC_APB1ENR, 1u << 0, 28u, CLOCK_HZ
 static const stm32_timer lptim1 = {0x40002400u, RCC_APB1ENR, APB1ENR_LPTIM1, 93u, LSE_HZ};
 
 const stm32_timer *stm32_prepare_stop(void) {
-  set_bits(PWR_CR, CR_DBP); /* or the crystal cannot be started */
-  set_bits(RCC_BDCR, BDCR_LSEON);
-  wait_for(RCC_BDCR, BDCR_LSERDY, BDCR_LSERDY);
+  stm32_start_lse(PWR_CR, RCC_BDCR);
   set_field(RCC_DCKCFGR2, DCKCFGR2_LPTIM1SEL, DCKCFGR2_LPTIM1SEL_LSE);
   set_bits(EXTI_IMR, EXTI_LPTIM1);
   set_bits(EXTI_RTSR, EXTI_LPTIM1);

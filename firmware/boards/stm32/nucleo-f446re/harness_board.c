@@ -8,19 +8,11 @@
 #define USART2 0x40004400u
 #define RTC 0x40002800u
 #define RTC_ALARM_INTERRUPT 41u
-#define RCC_BDCR 0x40023870u
-#define EXTI_IMR 0x40013C00u
-#define EXTI_RTSR 0x40013C08u
 
-#define BDCR_LSEON (1u << 0)
-#define BDCR_LSERDY (1u << 1)
 #define BDCR_RTCSEL (3u << 8)
 #define BDCR_RTCSEL_LSE (1u << 8)
 #define BDCR_RTCEN (1u << 15)
 #define EXTI_ALARM (1u << 17)
-#define CR_DBP (1u << 8)
-#define CR_DEEP (1u << 9 | 1u << 1 | 1u << 0) /* flash powered down; Standby instead of Stop; regulator in low power */
-#define CR_DEEP_STOP (1u << 9 | 1u << 0)
 #define ACR_ICEN (1u << 9)
 #define ACR_DCEN (1u << 10)
 #define AF7 7u
@@ -67,9 +59,7 @@ const stm32_timer stm32_sleep_timer = {TIM2, RCC_APB1ENR, 1u << 0, 28u, CLOCK_HZ
 static const stm32_timer rtc = {RTC, RCC_BDCR, BDCR_RTCEN, RTC_ALARM_INTERRUPT, LSE_HZ};
 
 const stm32_timer *stm32_prepare_stop(void) {
-  set_bits(PWR_CR, CR_DBP); /* or the crystal cannot be started */
-  set_bits(RCC_BDCR, BDCR_LSEON);
-  wait_for(RCC_BDCR, BDCR_LSERDY, BDCR_LSERDY);
+  stm32_start_lse(PWR_CR, RCC_BDCR);
   set_field(RCC_BDCR, BDCR_RTCSEL, BDCR_RTCSEL_LSE);
   set_bits(EXTI_IMR, EXTI_ALARM);
   set_bits(EXTI_RTSR, EXTI_ALARM);

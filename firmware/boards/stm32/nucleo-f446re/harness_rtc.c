@@ -2,7 +2,7 @@
 /* The F446 has no LPTIM: alarm A of its RTC ends Stop mode. A second of the calendar has 32768 counts of the crystal, which
  * SSR counts down; the alarm compares nothing but them. Registers: RM0390, chapters RTC and EXTI. */
 #include "board.h"
-#include "stm32.h"
+#include "stm32f4.h"
 #include "stm32_wait.h"
 
 #define CR 0x08u
@@ -13,7 +13,6 @@
 #define SSR 0x28u
 #define ALRMASSR 0x44u
 
-#define EXTI_PR 0x40013C14u
 #define EXTI_ALARM (1u << 17)
 
 #define CR_BYPSHAD (1u << 5) /* SSR itself is read, not its copy */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* NUCLEO-G0B1RE: STM32G0B1 at 64, 32 or 16 MHz from its own 16 MHz oscillator; USART2 is the ST-LINK's serial port.
- * Registers: RM0444, chapters RCC, FLASH, GPIO, USART, PWR (Stop 1), EXTI. After reset the regulator is in range 1; it stays there. */
+ * Registers: RM0444, chapters RCC, FLASH, GPIO, USART, PWR (Stop 1), EXTI. After reset the regulator is in range 1; it
+ * stays there. */
 #include "board.h"
 #include "stm32.h"
 #include "stm32_wait.h"
@@ -37,11 +38,8 @@
 #define APBENR1_LPTIM1 (1u << 31)
 #define CCIPR_LPTIM1SEL (3u << 18)
 #define CCIPR_LPTIM1SEL_LSE (3u << 18)
-#define BDCR_LSEON (1u << 0)
-#define BDCR_LSERDY (1u << 1)
 #define CR1_LPMS 7u
 #define CR1_LPMS_STOP_1 1u
-#define CR1_DBP (1u << 8)
 #define IMR1_LPTIM1 (1u << 29)
 #define ACR_LATENCY 7u
 #define ACR_PRFTEN (1u << 8)
@@ -106,9 +104,7 @@ static const stm32_timer lptim1 = {0x40007C00u, RCC_APBENR1, APBENR1_LPTIM1, 17u
 
 const stm32_timer *stm32_prepare_stop(void) {
   set_bits(RCC_APBENR1, APBENR1_PWR);
-  set_bits(PWR_CR1, CR1_DBP); /* or the crystal cannot be started */
-  set_bits(RCC_BDCR, BDCR_LSEON);
-  wait_for(RCC_BDCR, BDCR_LSERDY, BDCR_LSERDY);
+  stm32_start_lse(PWR_CR1, RCC_BDCR);
   set_field(RCC_CCIPR, CCIPR_LPTIM1SEL, CCIPR_LPTIM1SEL_LSE);
   set_bits(EXTI_IMR1, IMR1_LPTIM1);
   set_field(PWR_CR1, CR1_LPMS, CR1_LPMS_STOP_1);

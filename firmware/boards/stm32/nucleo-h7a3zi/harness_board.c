@@ -28,10 +28,7 @@
 #define APB1LENR_LPTIM1 (1u << 9)
 #define CDCCIP2R_LPTIM1SEL (7u << 28)
 #define CDCCIP2R_LPTIM1SEL_LSE (3u << 28)
-#define BDCR_LSEON (1u << 0)
-#define BDCR_LSERDY (1u << 1)
 #define CR1_LPDS (1u << 0) /* regulator in low power */
-#define CR1_DBP (1u << 8)
 #define CPUIMR2_LPTIM1 (1u << 15) /* line 47 */
 #define VOS_0 (3u << 14)
 
@@ -94,9 +91,7 @@ static const stm32_timer lptim1 = {0x40002400u, RCC_APB1LENR, APB1LENR_LPTIM1, 9
 
 /* All domains stop with the core: nothing asks for Standby, and nothing runs on by itself. */
 const stm32_timer *stm32_prepare_stop(void) {
-  set_bits(PWR_CR1, CR1_DBP); /* or the crystal cannot be started */
-  set_bits(RCC_BDCR, BDCR_LSEON);
-  wait_for(RCC_BDCR, BDCR_LSERDY, BDCR_LSERDY);
+  stm32_start_lse(PWR_CR1, RCC_BDCR);
   set_field(RCC_CDCCIP2R, CDCCIP2R_LPTIM1SEL, CDCCIP2R_LPTIM1SEL_LSE);
   set_bits(EXTI_CPUIMR2, CPUIMR2_LPTIM1);
   set_bits(PWR_CR1, CR1_LPDS);

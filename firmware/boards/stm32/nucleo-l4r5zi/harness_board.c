@@ -38,8 +38,6 @@
 #define CFGR_HPRE (15u << 4)
 #define CFGR_HPRE_2 (8u << 4)
 #define CFGR_STOPWUCK (1u << 15) /* the core wakes on the 16 MHz oscillator */
-#define BDCR_LSEON (1u << 0)
-#define BDCR_LSERDY (1u << 1)
 #define CCIPR_LPTIM1SEL (3u << 18)
 #define CCIPR_LPTIM1SEL_LSE (3u << 18)
 #define AHB2ENR_GPIOG (1u << 6)
@@ -48,7 +46,6 @@
 #define APB1ENR2_LPUART1 (1u << 0)
 #define CR1_LPMS 7u
 #define CR1_LPMS_STOP_2 2u
-#define CR1_DBP (1u << 8)
 #define IMR2_LPTIM1 (1u << 0) /* line 32 */
 #define CR1_VOS (3u << 9)
 #define CR1_VOS_1 (1u << 9)
@@ -132,9 +129,7 @@ const stm32_timer stm32_sleep_timer = {TIM2, RCC_APB1ENR1, 1u << 0, 28u, CLOCK_H
 static const stm32_timer lptim1 = {0x40007C00u, RCC_APB1ENR1, APB1ENR1_LPTIM1, 65u, LSE_HZ};
 
 const stm32_timer *stm32_prepare_stop(void) {
-  set_bits(PWR_CR1, CR1_DBP); /* or the crystal cannot be started */
-  set_bits(RCC_BDCR, BDCR_LSEON);
-  wait_for(RCC_BDCR, BDCR_LSERDY, BDCR_LSERDY);
+  stm32_start_lse(PWR_CR1, RCC_BDCR);
   set_field(RCC_CCIPR, CCIPR_LPTIM1SEL, CCIPR_LPTIM1SEL_LSE);
   set_bits(RCC_CFGR, CFGR_STOPWUCK);
   set_bits(EXTI_IMR2, IMR2_LPTIM1);
