@@ -57,7 +57,8 @@ def validate(data: Mapping[str, Any], model: type[Record], source: str, error: t
     try:
         record = model.model_validate(data)
     except ValidationError as exc:
-        items = [item for item in exc.errors(include_url=False) if not _echoes_another(item)]
+        every = exc.errors(include_url=False)
+        items = [item for item in every if not _echoes_another(item)] or every
         raise error(
             f"{source}: {_listed([_describe(item, model) for item in items])}", hint=_hint(items, model)
         ) from exc
@@ -76,7 +77,7 @@ def _echoes_another(item: Any) -> bool:
     return (
         item["type"] == "too_short"
         and isinstance(item["input"], Sized)
-        and (len(item["input"]) >= item["ctx"]["min_length"])
+        and len(item["input"]) >= item["ctx"]["min_length"]
     )
 
 
