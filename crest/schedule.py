@@ -29,9 +29,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 from operator import add
-from typing import Literal, NamedTuple
+from typing import Annotated, Literal, NamedTuple
 
-from pydantic import Field, ValidationInfo, field_validator, model_validator
+from pydantic import AfterValidator, Field, ValidationInfo, model_validator
 
 from crest.errors import StudyError
 from crest.frozen import Frozen
@@ -76,24 +76,24 @@ class Sampling(Frozen):
         return f"sampling {self.power_uw:g} uW" + (f" for {self.collect_ms:g} ms" if self.collect_ms else "")
 
 
-def check_margin(wake_margin_ms: float, period_ms: float | None) -> None:
-    """Hold a wake margin to the period, where that is known.
-
-    Raises:
-        ValueError: no time of the period is left.
-    """
+def _margin_fits(wake_margin_ms: float, info: ValidationInfo) -> float:
+    period_ms = info.data.get("period_ms")
     if period_ms is not None and wake_margin_ms >= period_ms:
         raise ValueError(f"{wake_margin_ms:g} leaves nothing of period_ms {period_ms:g}")
+    return wake_margin_ms
 
 
-def check_sampling(sampling: Sampling | None, period_ms: float | None) -> None:
-    """Hold the time of collecting to the period, where both are known.
-
-    Raises:
-        ValueError: sensors collect for longer than a period.
-    """
+def _sampling_fits(sampling: Sampling | None, info: ValidationInfo) -> Sampling | None:
+    period_ms = info.data.get("period_ms")
     if period_ms is not None and sampling and sampling.collect_ms and sampling.collect_ms > period_ms:
         raise ValueError(f"collect_ms {sampling.collect_ms:g} is longer than period_ms {period_ms:g}")
+    return sampling
+
+
+WakeMarginMs = Annotated[float, AfterValidator(_margin_fits)]
+"""Shorter than the ``period_ms`` that stands before it, where that is known."""
+SamplingInPeriod = Annotated[Sampling | None, AfterValidator(_sampling_fits)]
+"""Collects for no longer than the ``period_ms`` that stands before it, where that is known."""
 
 
 class Cadenced(Frozen):
@@ -104,20 +104,8 @@ class Cadenced(Frozen):
 
     period_ms: float = Field(gt=0, allow_inf_nan=False)
     sleep: SleepName = "deep_sleep"
-    wake_margin_ms: float = Field(default=0.0, ge=0, allow_inf_nan=False)
-    sampling: Sampling | None = None
-
-    @field_validator("wake_margin_ms")
-    @classmethod
-    def _margin_fits(cls, margin_ms: float, info: ValidationInfo) -> float:
-        check_margin(margin_ms, info.data.get("period_ms"))
-        return margin_ms
-
-    @field_validator("sampling")
-    @classmethod
-    def _sampling_fits(cls, sampling: Sampling | None, info: ValidationInfo) -> Sampling | None:
-        check_sampling(sampling, info.data.get("period_ms"))
-        return sampling
+    wake_margin_ms: WakeMarginMs = Field(default=0.0, ge=0, allow_inf_nan=False)
+    sampling: SamplingInPeriod = None
 
     @property
     def label(self) -> str:

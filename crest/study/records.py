@@ -7,13 +7,13 @@ import json
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, PrivateAttr, ValidationInfo, field_serializer, field_validator, model_validator
+from pydantic import Field, PrivateAttr, field_serializer, field_validator, model_validator
 
 from crest.emulators import engine_names
 from crest.frozen import Frozen
 from crest.measurement import Lowering
 from crest.placement import AS_TARGET, AUTO, PARTS, Placement
-from crest.schedule import LARGEST_BATTERY_MAH, Sampling, check_margin, check_sampling
+from crest.schedule import LARGEST_BATTERY_MAH, SamplingInPeriod, WakeMarginMs
 from crest.study.policy import Policy
 from crest.study.shorthand import NamesWithOptions, OneOrList, WordOrMapping, distinct
 
@@ -67,27 +67,15 @@ class Cadenced(Frozen):
     sleep: Literal["deep", "deep_sleep", "sleep"] = Field(
         default="deep", description="sleep state between two releases; deep is short for deep_sleep"
     )
-    wake_margin_ms: float = Field(
+    wake_margin_ms: WakeMarginMs = Field(
         default=0.0, ge=0, allow_inf_nan=False, description="how long before a release the board is woken up"
     )
-    sampling: Sampling | None = Field(default=None, description="what sensors draw while they collect a window")
+    sampling: SamplingInPeriod = Field(default=None, description="what sensors draw while they collect a window")
 
     @field_validator("sleep")
     @classmethod
     def _one_name(cls, name: str) -> str:
         return "deep" if name == "deep_sleep" else name
-
-    @field_validator("wake_margin_ms")
-    @classmethod
-    def _margin_fits(cls, margin_ms: float, info: ValidationInfo) -> float:
-        check_margin(margin_ms, info.data.get("period_ms"))
-        return margin_ms
-
-    @field_validator("sampling")
-    @classmethod
-    def _sampling_fits(cls, sampling: Sampling | None, info: ValidationInfo) -> Sampling | None:
-        check_sampling(sampling, info.data.get("period_ms"))
-        return sampling
 
 
 class ScheduleChoice(Frozen):
