@@ -43,6 +43,7 @@ _COSTS = (
     "deadline_missed",
     "deadline_misses_per_h",
     "skipped_share",
+    "notes",
 )
 
 
@@ -70,8 +71,8 @@ class Battery(NamedTuple):
 class Row(Frozen):
     """What one alternative costs at one period; fields are those of ``crest.schedule.Characterisation``.
 
-    ``best``: of all that keep this period, it takes the least energy per window. ``certain``: it does so wherever the
-    true figures lie inside their intervals.
+    ``best``: of all that keep this period, it takes the least energy per window. ``certain``: it keeps the period and
+    takes the least wherever the true figures lie inside their intervals, also where they let another keep the period.
     """
 
     clock_mhz: float
@@ -85,6 +86,7 @@ class Row(Frozen):
     deadline_misses_per_h: Estimate
     skipped_share: Estimate
     battery_life_h: Estimate
+    notes: tuple[str, ...] = ()
     best: bool = False
     certain: bool = False
 
@@ -145,8 +147,9 @@ def cost_rows(
         }
         if energies:
             best = min(energies, key=lambda i: energies[i])
+            rivals = [a for i, a in enumerate(alternatives) if i != best and _may_keep_period(priced[i])]
             certain = not priced[best].deadline_misses_per_h.high and all(
-                _beats(alternatives[best], alternatives[i], schedule) for i in energies if i != best
+                _beats(alternatives[best], rival, schedule) for rival in rivals
             )
             priced[best] = priced[best].model_copy(update={"best": True, "certain": certain})
         rows += priced
@@ -285,6 +288,11 @@ def _row(alternative: Alternative, schedule: Cadenced, battery: Battery, reserve
             self_discharge_pct_per_year=battery.self_discharge_pct_per_year,
         ),
     )
+
+
+def _may_keep_period(row: Row) -> bool:
+    """Whether it does somewhere in the intervals; also where that is not known."""
+    return not row.deadline_missed or row.deadline_misses_per_h.low == 0
 
 
 def _beats(best: Alternative, other: Alternative, schedule: Cadenced) -> bool:

@@ -29,9 +29,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 from operator import add
-from typing import Literal, NamedTuple
+from typing import Annotated, Literal, NamedTuple
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, ValidationInfo, model_validator
 
 from crest.errors import StudyError
 from crest.frozen import Frozen
@@ -40,6 +40,9 @@ from crest.measurement import Estimate
 from crest.yaml_io import validate
 
 SleepName = Literal["sleep", "deep_sleep"]
+
+LARGEST_BATTERY_MAH = 1e7
+"""Ten thousand ampere-hours: what is larger is a slip of the unit."""
 
 _UJ_PER_UW_MS = 1e-3
 _MS_PER_H = 3.6e6
@@ -73,6 +76,26 @@ class Sampling(Frozen):
         return f"sampling {self.power_uw:g} uW" + (f" for {self.collect_ms:g} ms" if self.collect_ms else "")
 
 
+def _margin_fits(wake_margin_ms: float, info: ValidationInfo) -> float:
+    period_ms = info.data.get("period_ms")
+    if period_ms is not None and wake_margin_ms >= period_ms:
+        raise ValueError(f"{wake_margin_ms:g} leaves nothing of period_ms {period_ms:g}")
+    return wake_margin_ms
+
+
+def _sampling_fits(sampling: Sampling | None, info: ValidationInfo) -> Sampling | None:
+    period_ms = info.data.get("period_ms")
+    if period_ms is not None and sampling and sampling.collect_ms and sampling.collect_ms > period_ms:
+        raise ValueError(f"collect_ms {sampling.collect_ms:g} is longer than period_ms {period_ms:g}")
+    return sampling
+
+
+WakeMarginMs = Annotated[float, AfterValidator(_margin_fits)]
+"""Shorter than the ``period_ms`` that stands before it, where that is known."""
+SamplingInPeriod = Annotated[Sampling | None, AfterValidator(_sampling_fits)]
+"""Collects for no longer than the ``period_ms`` that stands before it, where that is known."""
+
+
 class Cadenced(Frozen):
     """One inference every ``period_ms``; the board waits in the named state in between.
 
@@ -81,18 +104,8 @@ class Cadenced(Frozen):
 
     period_ms: float = Field(gt=0, allow_inf_nan=False)
     sleep: SleepName = "deep_sleep"
-    wake_margin_ms: float = Field(default=0.0, ge=0, allow_inf_nan=False)
-    sampling: Sampling | None = None
-
-    @model_validator(mode="after")
-    def _inside_the_period(self) -> Cadenced:
-        if self.wake_margin_ms >= self.period_ms:
-            raise ValueError(f"wake_margin_ms {self.wake_margin_ms:g} leaves nothing of period_ms {self.period_ms:g}")
-        if self.sampling and self.sampling.collect_ms and self.sampling.collect_ms > self.period_ms:
-            raise ValueError(
-                f"sampling.collect_ms {self.sampling.collect_ms:g} is longer than period_ms {self.period_ms:g}"
-            )
-        return self
+    wake_margin_ms: WakeMarginMs = Field(default=0.0, ge=0, allow_inf_nan=False)
+    sampling: SamplingInPeriod = None
 
     @property
     def label(self) -> str:
@@ -106,15 +119,20 @@ Schedule = Continuous | Cadenced
 
 
 def cadenced(
-    period_ms: float, sleep: SleepName, wake_margin_ms: float = 0.0, sampling: Sampling | None = None
+    period_ms: float,
+    sleep: SleepName,
+    wake_margin_ms: float = 0.0,
+    sampling: Sampling | None = None,
+    *,
+    source: str = "schedule",
 ) -> Cadenced:
-    """A cadenced schedule of what a user wrote.
+    """A cadenced schedule of what a user wrote; ``source`` is named in errors.
 
     Raises:
         StudyError: it makes no sense: a margin or a time of collecting that is longer than the period.
     """
     written = {"period_ms": period_ms, "sleep": sleep, "wake_margin_ms": wake_margin_ms, "sampling": sampling}
-    return validate(written, Cadenced, "schedule", StudyError)
+    return validate(written, Cadenced, source, StudyError)
 
 
 class SleepState(Frozen):
@@ -355,10 +373,13 @@ def battery_life_h(
     age and pulses of current take of the capacity, and everything outside of the measuring boundary are not counted.
 
     Raises:
-        StudyError: a capacity that is not positive, or a self-discharge outside of [0, 100).
+        StudyError: a capacity that is not positive or above ``LARGEST_BATTERY_MAH``, or a self-discharge outside of
+            [0, 100).
     """
-    if not capacity_mah > 0:
-        raise StudyError(f"battery capacity must be positive, got {capacity_mah:g} mAh")
+    if not 0 < capacity_mah <= LARGEST_BATTERY_MAH:
+        raise StudyError(
+            f"battery capacity must be positive, and {LARGEST_BATTERY_MAH:g} mAh at most, got {capacity_mah:g} mAh"
+        )
     if not 0 <= self_discharge_pct_per_year < 100:
         raise StudyError(f"self-discharge of {self_discharge_pct_per_year:g} % a year is outside of [0, 100)")
     if volt is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from typing import Any, Final
 
@@ -31,12 +32,33 @@ def same_quantity(key: str, names: Iterable[str]) -> str | None:
     return None
 
 
+def other_quantity(key: str, name: str) -> bool:
+    """Whether both have a unit, and not of the same quantity."""
+    unit, its_unit = _split(key)[1], _split(name)[1]
+    return unit is not None and its_unit is not None and _UNITS[unit][0] != _UNITS[its_unit][0]
+
+
 def converted(key: str, value: Any, name: str) -> str | None:
     """What to write for a value of ``key`` under ``name``, for example ``period_ms: 200``; None where nothing can."""
     unit, its_unit = _split(key)[1], _split(name)[1]
-    if unit is None or its_unit is None or isinstance(value, bool) or not isinstance(value, int | float):
+    if unit is None or its_unit is None:
         return None
-    return f"{name}: {value * _UNITS[unit][1] / _UNITS[its_unit][1]:.12g}"
+    values = value if isinstance(value, list) else [value]
+    numbers = [_times(item, _UNITS[unit][1] / _UNITS[its_unit][1]) for item in values]
+    if not numbers or any(number is None or (its_unit == "bytes" and number % 1) for number in numbers):
+        return None
+    texts = [f"{number:.12g}" for number in numbers]
+    return f"{name}: [{', '.join(texts)}]" if isinstance(value, list) else f"{name}: {texts[0]}"
+
+
+def _times(value: Any, factor: float) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    try:
+        number = value * factor
+    except OverflowError:
+        return None
+    return number if math.isfinite(number) else None
 
 
 def _split(name: str) -> tuple[str, str | None]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sized
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -11,7 +11,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from crest.errors import CrestError
-from crest.units import converted, same_quantity
+from crest.units import converted, other_quantity, same_quantity
 
 Record = TypeVar("Record", bound=BaseModel)
 
@@ -55,11 +55,49 @@ def load_yaml(path: Path, error: type[CrestError]) -> dict[str, Any]:
 def validate(data: Mapping[str, Any], model: type[Record], source: str, error: type[CrestError]) -> Record:
     """Turn parsed data into a record; every problem is listed with its dotted path and a did-you-mean."""
     try:
-        return model.model_validate(data)
+        record = model.model_validate(data)
     except ValidationError as exc:
-        problems = [_describe(item, model) for item in exc.errors(include_url=False)]
-        head = problems[0] if len(problems) == 1 else f"{len(problems)} problems\n  " + "\n  ".join(problems)
-        raise error(f"{source}: {head}", hint=_first_hint(exc, model)) from exc
+        every = exc.errors(include_url=False)
+        items = [item for item in every if not _echoes_another(item)] or every
+        raise error(
+            f"{source}: {_listed([_describe(item, model) for item in items])}", hint=_hint(items, model)
+        ) from exc
+    mistaken = list(_booleans_for_numbers(data, record))
+    if mistaken:
+        raise error(f"{source}: {_listed(mistaken)}")
+    return record
+
+
+def _listed(problems: list[str]) -> str:
+    return problems[0] if len(problems) == 1 else f"{len(problems)} problems\n  " + "\n  ".join(problems)
+
+
+def _echoes_another(item: Any) -> bool:
+    """A list counts as too short, too, when items of it were refused."""
+    return (
+        item["type"] == "too_short"
+        and isinstance(item["input"], Sized)
+        and len(item["input"]) >= item["ctx"]["min_length"]
+    )
+
+
+def _booleans_for_numbers(written: Any, read: Any, place: tuple[Any, ...] = ()) -> Iterator[str]:
+    """Places where a truth value was read as one or zero."""
+    if isinstance(written, bool):
+        read = read[0] if isinstance(read, tuple) and len(read) == 1 else read
+        if isinstance(read, int | float) and not isinstance(read, bool):
+            yield f"{_dotted(place)}: expected a number, got {str(written).lower()}"
+    elif isinstance(written, Mapping):
+        fields = dict(read) if isinstance(read, BaseModel) else read
+        if isinstance(fields, Mapping):
+            for key in (key for key in written if key in fields):
+                yield from _booleans_for_numbers(written[key], fields[key], (*place, key))
+    elif isinstance(written, list) and isinstance(read, list | tuple) and len(written) == len(read):
+        for number, pair in enumerate(zip(written, read, strict=True)):
+            yield from _booleans_for_numbers(*pair, (*place, number))
+    elif isinstance(written, list) and isinstance(read, Mapping):
+        for item in written:
+            yield from _booleans_for_numbers(item, read, place)
 
 
 def _dotted(location: tuple[Any, ...]) -> str:
@@ -76,22 +114,22 @@ def _describe(item: Any, model: type[BaseModel]) -> str:
     return f"{path}: {item['msg'].removeprefix('Value error, ')}"
 
 
-def _first_hint(exc: ValidationError, model: type[BaseModel]) -> str | None:
-    for item in exc.errors(include_url=False):
-        if item["type"] == "extra_forbidden":
-            key, fields = str(item["loc"][-1]), _fields_at(item["loc"][:-1], model)
-            meant = same_quantity(key, fields)
-            instead = converted(key, item["input"], meant) if meant else None
-            if instead:
-                return f"the unit is part of the key: write {instead}"
-            if fields:
-                return f"keys known there: {', '.join(sorted(fields))}"
-    return None
+def _hint(items: list[Any], model: type[BaseModel]) -> str | None:
+    """What to write for the first key in another unit; else which keys there are beside the first unknown one."""
+    unknown = [(str(item["loc"][-1]), item) for item in items if item["type"] == "extra_forbidden"]
+    beside = [_fields_at(item["loc"][:-1], model) for _, item in unknown]
+    for (key, item), fields in zip(unknown, beside, strict=True):
+        meant = same_quantity(key, fields)
+        instead = converted(key, item["input"], meant) if meant else None
+        if instead:
+            return f"the unit is part of the key: write {instead}"
+    return next((f"keys known there: {', '.join(fields)}" for fields in beside if fields), None)
 
 
 def _suggest(location: tuple[Any, ...], model: type[BaseModel]) -> str | None:
     key, fields = str(location[-1]), _fields_at(location[:-1], model)
-    close = difflib.get_close_matches(key, fields, n=1, cutoff=0.5)
+    alike = [name for name in fields if not other_quantity(key, name)]
+    close = difflib.get_close_matches(key, alike, n=1, cutoff=0.5)
     return same_quantity(key, fields) or (close[0] if close else None)
 
 

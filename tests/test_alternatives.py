@@ -170,6 +170,34 @@ def test_a_best_that_other_figures_could_beat_is_not_certain():
         assert [(row.best, row.certain) for row in rows] == [(False, False), (True, certain)]
 
 
+@pytest.mark.parametrize(
+    ("rival", "certain"),
+    [
+        # 30.8 ms, or 28.1: it may keep 30 ms, and takes less.
+        (Alternative(16.0, "sleep", spread(30.8, 28.1, 50.5), board(5_000.0, LIGHT, DEEP)), False),
+        (Alternative(16.0, "sleep", spread(30.8, 30.1, 50.5), board(5_000.0, LIGHT, DEEP)), True),
+        (Alternative(16.0, "sleep", spread(30.8, 28.1, 50.5), board(50_000.0, LIGHT, DEEP)), True),
+        (Alternative(16.0, "sleep", exact(30.8), board(5_000.0, LIGHT, DEEP)), True),
+        (Alternative(16.0, "sleep", exact(9.0), PowerStates.unknown("no energy model", 3.0)), False),
+        (Alternative(16.0, "sleep", exact(31.0), PowerStates.unknown("no energy model", 3.0)), True),
+    ],
+    ids=["may keep it", "late", "may keep it for more", "late, exact", "unknown", "unknown and late"],
+)
+def test_the_best_is_certain_only_against_all_that_may_keep_the_period(rival, certain):
+    best = Alternative(120.0, "sleep", exact(20.0), FAST)
+    rows = cost_rows([rival, best], [Cadenced(period_ms=30)], Battery(1))
+    assert [(row.best, row.certain) for row in rows] == [(False, False), (True, certain)]
+
+
+def test_a_row_holds_what_its_schedule_notes():
+    close = Alternative(16.0, "sleep", spread(30.8, 28.1, 50.5), FAST)
+    straddling, kept = cost_rows([close], [Cadenced(period_ms=p) for p in (30, 100)], Battery(1))
+    assert straddling.notes == (
+        "the deadline of 30 ms is missed by 0.8 ms, within the interval [28.1, 50.5] ms of wake-up and latency",
+    )
+    assert kept.notes == ()
+
+
 def test_no_energy_no_best():
     unknown = Alternative(16.0, "sleep", exact(9.0), PowerStates.unknown("no energy model", 3.0))
     (row,) = cost_rows([unknown], [Cadenced(period_ms=100)], Battery(220.0))

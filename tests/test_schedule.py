@@ -105,8 +105,9 @@ def test_battery_life() -> None:
     life = battery_life_h(spread(6_600.0, 3_300.0, 13_200.0), 220.0, 3.0)
     assert [life.value, life.low, life.high] == pytest.approx([100.0, 50.0, 200.0])
     assert battery_life_h(exact(1.0), 220.0, None).value is None
-    with pytest.raises(StudyError, match="capacity"):
-        battery_life_h(exact(1.0), 0.0, 3.0)
+    for capacity_mah in (0.0, 1e8, float("inf"), float("nan")):
+        with pytest.raises(StudyError, match="capacity"):
+            battery_life_h(exact(1.0), capacity_mah, 3.0)
 
 
 def test_bad_input_is_refused() -> None:

@@ -107,9 +107,9 @@ def test_labels_tell_schedules_apart() -> None:
 
 
 def test_what_does_not_fit_into_a_period_is_refused() -> None:
-    with pytest.raises(StudyError, match="wake_margin_ms 200 leaves nothing of period_ms 200"):
+    with pytest.raises(StudyError, match="schedule: wake_margin_ms: 200 leaves nothing of period_ms 200"):
         cadenced(200.0, "sleep", wake_margin_ms=200.0)
-    with pytest.raises(StudyError, match=r"collect_ms 201 is longer than period_ms 200"):
+    with pytest.raises(StudyError, match=r"schedule: sampling: collect_ms 201 is longer than period_ms 200"):
         cadenced(200.0, "sleep", sampling=SENSORS.model_copy(update={"collect_ms": 201.0}))
     for broken in ({"power_uw": -1.0}, {"power_uw": float("nan")}, {"collect_ms": 0.0}, {"reason": ""}):
         with pytest.raises(ValidationError):

@@ -39,6 +39,56 @@ def test_a_study_in_other_units_says_what_to_write(cadenced, place, instead):
     assert caught.value.hint == f"the unit is part of the key: write {instead}"
 
 
+@pytest.mark.parametrize(
+    ("written", "hint"),
+    [
+        ({"schedule": {"cadenced": {"wake_margin_s": float("nan")}}}, "keys known there: period_ms,"),
+        ({"schedule": {"cadenced": {"period_s": "x"}}}, "keys known there: period_ms,"),
+        ({"schedule": {"cadenced": {"period_s": 10**400}}}, "keys known there: period_ms,"),
+        ({"reserve": {"ram_kib": 4.3}}, "keys known there: cpu_pct,"),
+        (
+            {"targets": {"nano33ble": {"clock_khz": [64_000, 32_000]}}},
+            "the unit is part of the key: write clock_mhz: [64, 32]",
+        ),
+        ({"schedule": {"cadenced": {"bogus": 1, "period_s": 1}}}, "the unit is part of the key: write period_ms: 1000"),
+    ],
+)
+def test_no_hint_that_cannot_be_followed(written, hint):
+    with pytest.raises(StudyError) as caught:
+        parse_study({**STUDY, **written})
+    assert caught.value.hint.startswith(hint)
+
+
+def test_a_key_of_another_quantity_is_not_meant():
+    with pytest.raises(StudyError) as caught:
+        parse_study({**STUDY, "battery_v": 3})
+    assert "did you mean" not in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("written", "place"),
+    [
+        ({"schedule": {"cadenced": {"period_ms": True}}}, "schedule.cadenced.period_ms"),
+        ({"battery_mah": True}, "battery_mah"),
+        ({"targets": {"nano33ble": {"clock_mhz": True}}}, "targets.nano33ble.clock_mhz"),
+        ({"targets": [{"nano33ble": {"clock_mhz": [64, True]}}]}, "targets.nano33ble.clock_mhz.1"),
+    ],
+)
+def test_a_truth_value_is_no_number(written, place):
+    with pytest.raises(StudyError) as caught:
+        parse_study({**STUDY, **written})
+    assert caught.value.message == f"study: {place}: expected a number, got true"
+    parse_study({**STUDY, "search": {"warm_start": {"runs/one": {"repeat": True}}}})
+
+
+def test_what_follows_from_another_problem_is_not_told_beside_it():
+    with pytest.raises(StudyError) as caught:
+        parse_study({**STUDY, "quantization": ["int9"]})
+    assert caught.value.message.startswith("study: quantization.0: ")
+    with pytest.raises(StudyError, match=r"^study: quantization: .* at least 1 item"):
+        parse_study({**STUDY, "quantization": []})
+
+
 def test_a_battery_in_ampere_hours():
     with pytest.raises(StudyError) as caught:
         parse_study({**STUDY, "battery_ah": 0.22})

@@ -10,6 +10,7 @@ import typer
 from crest.backends.emulated import EmulatedBackend
 from crest.cli.console import results, write_output
 from crest.cli.options import (
+    BatteryOption,
     ClockOption,
     CompilerOption,
     FlagsOption,
@@ -65,7 +66,7 @@ def measure(
     runtime: RuntimeChoice = RuntimeOption.crest,
     tflm_tree: TreeOption = None,
     engine: Annotated[str, typer.Option(help="Emulator that runs the firmware: unicorn or renode.")] = "unicorn",
-    battery_mah: Annotated[float, typer.Option(min=0.001, help="Battery for the battery life.")] = 220.0,
+    battery_mah: BatteryOption = 220.0,
     self_discharge_pct: SelfDischargeOption = 0.0,
     reserve_ram_bytes: Annotated[int, typer.Option(min=0, help="RAM kept for the application.")] = 0,
     reserve_flash_bytes: Annotated[int, typer.Option(min=0, help="Flash kept for the application.")] = 0,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shlex
 from enum import StrEnum
 from pathlib import Path
@@ -15,7 +16,7 @@ from crest.compiler.toolchain import CompilerChoice
 from crest.errors import ModelError, StudyError
 from crest.placement import AS_TARGET, AUTO, PARTS, Placement, uniform
 from crest.pricing import BuildOptions
-from crest.schedule import Continuous, Sampling, Schedule, SleepName, cadenced
+from crest.schedule import LARGEST_BATTERY_MAH, Continuous, Sampling, Schedule, SleepName, cadenced
 from crest.yaml_io import validate
 
 Model = Annotated[Path, typer.Argument(help="A .tflite file.", show_default=False)]
@@ -85,6 +86,21 @@ SamplingPowerOption = Annotated[
 SamplingTimeOption = Annotated[
     float | None,
     typer.Option("--sampling-ms", help="How long they collect in a period; by default all of it.", show_default=False),
+]
+
+
+def _finite(number: float) -> float:
+    """A range lets what is no number pass."""
+    if not math.isfinite(number):
+        raise typer.BadParameter(f"{number} is no number")
+    return number
+
+
+BatteryOption = Annotated[
+    float,
+    typer.Option(
+        "--battery-mah", min=0.001, max=LARGEST_BATTERY_MAH, callback=_finite, help="Battery for the battery life."
+    ),
 ]
 SelfDischargeOption = Annotated[
     float, typer.Option("--self-discharge-pct", min=0, max=99.9, help="Of the battery's capacity, in a year.")

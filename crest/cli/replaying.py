@@ -60,7 +60,9 @@ def replay(
     clock_mhz: Annotated[
         list[float] | None,
         typer.Option(
-            "--clock-mhz", help="Clock of every board; several give each at all of them. By default the fastest."
+            "--clock-mhz",
+            help="Clock of every board; several give each at all of them. By default "
+            "the fastest, and those of the study on its own board.",
         ),
     ] = None,
     schedule: Annotated[ScheduleOption | None, typer.Option(help="By default that of the run.")] = None,

@@ -16,6 +16,7 @@ from crest.alternatives import LONGEST_PERIOD_MS, Alternative, Battery, BreakEve
 from crest.backends.emulated import EmulatedBackend
 from crest.cli.console import results, write_output
 from crest.cli.options import (
+    BatteryOption,
     CompilerOption,
     FlagsOption,
     LoweringChoice,
@@ -60,7 +61,7 @@ def compare_schedules(
     reserve_cpu_pct: Annotated[
         float, typer.Option(min=0, max=99.9, help="Of each period, kept for the application.")
     ] = 0.0,
-    battery_mah: Annotated[float, typer.Option(min=0.001, help="Battery for the battery life.")] = 220.0,
+    battery_mah: BatteryOption = 220.0,
     self_discharge_pct: SelfDischargeOption = 0.0,
     toolchain: CompilerOption = "zig",
     cflags: FlagsOption = "",
@@ -152,10 +153,22 @@ def _show(
     results.print(_cost_table(rows, battery_mah))
     if any(row.best and not row.certain for row in rows):
         results.print(Text("best?: the least, but not wherever the true figures lie in their intervals", style="dim"))
+    for note in _row_notes(rows):
+        results.print(Text(f"note: {note}", style="dim"))
     if turns:
         results.print(_turn_table(turns))
     for note in dict.fromkeys(note for one in measurements for note in one.notes):
         results.print(Text(f"note: {note}", style="dim"))
+
+
+def _row_notes(rows: Sequence[Row]) -> list[str]:
+    """What the schedules say beside their numbers, each text once, with the rows that it is about."""
+    about: dict[str, list[str]] = {}
+    for row in rows:
+        for note in row.notes:
+            label = f"{format_value('period_ms', row.period_ms)}, {row.clock_mhz:g} MHz, {row.sleep}"
+            about.setdefault(note, []).append(label)
+    return [f"{'; '.join(labels)}: {note}" for note, labels in about.items()]
 
 
 def _cost_table(rows: Sequence[Row], battery_mah: float) -> Table:

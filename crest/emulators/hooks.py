@@ -83,7 +83,7 @@ class Hooks:
         self._has_events = geometry is not None
         if geometry is not None:
             self._set_geometry(geometry, regions)
-        attach_native(uc, UC_HOOK_BLOCK, self._library.crest_block, self.state)
+        self.block_hook = attach_native(uc, UC_HOOK_BLOCK, self._library.crest_block, self.state)
 
     @property
     def region_names(self) -> tuple[str, ...]:

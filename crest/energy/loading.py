@@ -101,8 +101,17 @@ def load_power(target: Target, clock_mhz: float, fetch_region: str | None = None
 
 
 def energy_model_path(target: Target) -> Path:
-    """Where the energy models of a target are read from; the file need not be there."""
+    """Where the energy models of a target are read from; the file need not be there.
+
+    Raises:
+        AssetError: ``$CREST_ENERGY_MODELS`` names no folder.
+    """
     folders = [Path(named)] if (named := os.environ.get(OWN_FOLDER)) else []
+    if folders and not folders[0].is_dir():
+        raise AssetError(
+            f"{OWN_FOLDER}: there is no folder {named}",
+            hint="name the folder that holds <target>.energy.yaml, or unset the variable",
+        )
     folders += [target.folder] if target.folder else []
     for folder in folders:
         if (path := folder / own_file_name(target)).exists():

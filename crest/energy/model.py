@@ -39,11 +39,12 @@ from crest.schedule import PowerStates, SleepName, SleepState
 CoefficientKind = Literal["datasheet", "published", "fit", "declared"]
 _UW_PER_PJ_MS = 1e-3
 # What nothing that is meant reaches: figures in another unit are found by it.
+_MOST = 1e9
 _MOST_VOLT = 6.0
 _LEAST_RUN = 100.0
 _SET_UPS = {
-    "unknown": "not known; `crest calibrate` narrows it down to one",
-    "calibrated": "the one that the model was calibrated on",
+    "unknown": "a set-up that is not known; `crest calibrate` narrows it down to one",
+    "calibrated": "the set-up that the model was calibrated on",
 }
 
 
@@ -65,9 +66,9 @@ class Coefficient(Frozen):
     says why this value and this interval.
     """
 
-    value: float = Field(ge=0, allow_inf_nan=False)
-    low: float = Field(ge=0, allow_inf_nan=False)
-    high: float = Field(ge=0, allow_inf_nan=False)
+    value: float = Field(ge=0, le=_MOST, allow_inf_nan=False)
+    low: float = Field(ge=0, le=_MOST, allow_inf_nan=False)
+    high: float = Field(ge=0, le=_MOST, allow_inf_nan=False)
     confidence: float = Field(gt=0, lt=1)
     kind: CoefficientKind
     source: str = Field(min_length=1)
@@ -93,7 +94,7 @@ class Conditions(Frozen):
 
     volt: tuple[float, float] | None
     regulator: str | None
-    temperature_c: float | None
+    temperature_c: float | None = Field(allow_inf_nan=False)
     reason: str | None = None
 
     @field_validator("volt", mode="before")
@@ -170,6 +171,12 @@ class Share(Frozen):
     low: float = Field(ge=0, allow_inf_nan=False)
     high: float = Field(ge=0, allow_inf_nan=False)
 
+    @model_validator(mode="after")
+    def _ordered(self) -> Share:
+        if self.low > self.high:
+            raise ValueError(f"low {self.low:g} lies above high {self.high:g}")
+        return self
+
 
 class RestState(Frozen):
     """Waiting for the next release, and coming back from it; ``clock_mhz`` where it holds for one clock alone.
@@ -243,7 +250,8 @@ class EnergyModel(Frozen):
         if any(c.kind == "fit" for c in self.run_coefficients()) and not (self.data and self.residual):
             raise ValueError("a fitted coefficient needs data and residual: what it was fitted on, and how well")
         for clock_mhz, fetch_region in keys:
-            self.states(clock_mhz, fetch_region, self.lowest_volt)
+            for operator in ("", *self.operator_factors):
+                self.states(clock_mhz, fetch_region, self.lowest_volt, Work(1.0, {}, {operator: 1}))
         return self
 
     def _check_clocks(self, name: SleepName, given: tuple[RestState, ...]) -> None:
@@ -304,10 +312,11 @@ class EnergyModel(Frozen):
         state = self.run_state(clock_mhz, fetch_region)
         power = self._run_power_uw(state, volt, work)
         ranking = Estimate.absent(f"the energy model of {self.target} does not tell what differs between programs")
-        if self.candidate_error is not None:
-            ranking = _within(power.exact, self.candidate_error)
         if state.power_error is not None:
             power = _within(power.exact, state.power_error)
+        if self.candidate_error is not None:
+            ranking = _within(power.exact, self.candidate_error)
+            power = _spanning(power, ranking)
         return PowerStates(
             run_power_uw=power,
             ranking_run_power_uw=ranking,
@@ -325,7 +334,7 @@ class EnergyModel(Frozen):
             anchor = "the datasheet's current" if "datasheet" in kinds else "a declared current"
             found.append(f"energy rests on {anchor}: nobody has measured networks on this chip for this model")
         if state.power_error is not None:
-            found.append(f"the interval of the energy is for a set-up that is {_SET_UPS[self.set_up]}")
+            found.append(f"the interval of the energy is for {_SET_UPS[self.set_up]}")
         instructions = max(1, work.counts.get("instructions", 0))
         shares = {name: work.counts.get(name, 0) / instructions for name in self.domain}
         outside = [n for n, share in shares.items() if not self.domain[n].low <= share <= self.domain[n].high]
@@ -382,6 +391,13 @@ class EnergyModel(Frozen):
 
 def _within(estimate: Estimate, error: RelativeError) -> Estimate:
     return _times(estimate, error.estimate("estimated"))
+
+
+def _spanning(whole: Estimate, part: Estimate) -> Estimate:
+    """The whole, no narrower than its part."""
+    if None in (whole.low, whole.high, part.low, part.high):
+        return whole
+    return whole.model_copy(update={"low": min(whole.low, part.low), "high": max(whole.high, part.high)})  # type: ignore[type-var]
 
 
 def _times(a: Estimate, b: Estimate) -> Estimate:

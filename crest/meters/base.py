@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Protocol, runtime_checkable
+import math
+from typing import Protocol, get_args, runtime_checkable
 
+from crest.errors import MeterError
 from crest.measurement import Boundary
 from crest.meters.recording import Recording
 
@@ -45,3 +47,15 @@ class Meter(Protocol):
     def close(self) -> None:
         """Release the meter; may be called again."""
         ...
+
+
+def check_supply(boundary: Boundary, supply_volt: float | None) -> None:
+    """What every meter is told of the supply.
+
+    Raises:
+        MeterError: a boundary that is not known, or a supply without a voltage.
+    """
+    if boundary not in get_args(Boundary):
+        raise MeterError(f"boundary {boundary!r} is not known", hint=f"one of {', '.join(get_args(Boundary))}")
+    if supply_volt is not None and not 0 < supply_volt < math.inf:
+        raise MeterError(f"supply_volt is {supply_volt}", hint="above 0; None where it is not known")

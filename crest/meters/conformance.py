@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from crest.errors import MeterError
-from crest.meters.base import Meter
+from crest.meters.base import Meter, check_supply
 
 
 def check_meter(meter: Meter, load: Callable[[], None]) -> None:
@@ -20,10 +20,9 @@ def check_meter(meter: Meter, load: Callable[[], None]) -> None:
     """
     _expect(isinstance(meter, Meter), "it lacks a member of the contract")
     _expect(bool(meter.identity.strip()), "identity is empty")
-    _expect(meter.boundary in ("mcu_rail", "whole_board"), f"boundary {meter.boundary!r} is not known")
-    for name in ("supply_volt", "sample_rate_hz"):
-        value = getattr(meter, name)
-        _expect(value is None or value > 0, f"{name} is {value}; None says that it is not known")
+    check_supply(meter.boundary, meter.supply_volt)
+    rate_hz = meter.sample_rate_hz
+    _expect(rate_hz is None or rate_hz > 0, f"sample_rate_hz is {rate_hz}; None says that it is not known")
     try:
         meter.collect()
     except MeterError:

@@ -14,16 +14,19 @@ from __future__ import annotations
 
 import csv
 import re
+import warnings
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from crest.errors import MeterError
 from crest.measurement import Boundary
-from crest.meters.recording import Mark, Recording, first_bad_sample
+from crest.meters.base import check_supply
+from crest.meters.recording import SAMPLES_MAX, Mark, Recording, check_length, first_bad_sample
 
 Array = NDArray[np.float64]
 
@@ -40,6 +43,9 @@ _HEADING: Final = re.compile(rf"^#?\s*(?:[a-z]+[\s_]+)*?(?P<word>{_KINDS})[\s_]*
 _LINE: Final = re.compile(r"^#?\s*(?P<line>trigger|marks?|gpio|d\d)$")
 _LINES: Final = re.compile(r"^#?\s*d0\s*-\s*d(?P<last>\d)$")
 _HINT: Final = "columns: time_s, then power_uw, or current_ua and voltage_v; ms, us, mW, mA, nA, mV are known, too"
+# "-" and "X" are no level: the line is not there, or was not sampled.
+_LEVELS: Final = frozenset("01-X")
+_LEVELS_HINT: Final = "0, 1, - or X for each line; a spreadsheet that saves the file takes leading zeros away"
 # Fewer steps than these do not say how evenly a meter samples.
 _STEPS_MIN: Final = 10
 _EVEN_PART: Final = 0.9
@@ -56,6 +62,9 @@ class CsvMeter:
         trigger: the trigger line, as its column is called, or ``D0`` to ``D7``; needed where several of them change.
         longest_step_s: between two samples; by default, a step of twice the others' length is a gap where nine in ten
             are alike.
+
+    Raises:
+        MeterError: volts, or a longest step, that no recording has.
     """
 
     def __init__(
@@ -67,6 +76,9 @@ class CsvMeter:
         trigger: str | None = None,
         longest_step_s: float | None = None,
     ) -> None:
+        check_supply(boundary, supply_volt)
+        if longest_step_s is not None and not longest_step_s > 0:
+            raise MeterError(f"longest_step_s is {longest_step_s}", hint="a time above 0, in seconds")
         self.identity = str(path)
         self.boundary: Boundary = boundary
         self.supply_volt = supply_volt
@@ -112,7 +124,8 @@ def read_recording(
             raise MeterError(
                 f"{path}: a current, and no voltage", hint="give the supply's volts, or a column voltage_v"
             )
-        power_uw = found["current"] * volt
+        with np.errstate(over="ignore"):
+            power_uw = found["current"] * volt
     bad = first_bad_sample(time_s, power_uw)
     if bad is not None:
         raise MeterError(f"{path}: line {table.line_of(bad.sample)}: {bad.text}")
@@ -143,21 +156,22 @@ class _Table:
     def quantities(self) -> dict[str, Array]:
         """Time in s, power and current in uW and uA, and voltage in V, as far as they are there: [samples] each."""
         cells = self._numbers([column.place for column in self._columns.values()])
-        return {kind: cells[:, n] * column.scale for n, (kind, column) in enumerate(self._columns.items())}
+        with np.errstate(over="ignore"):  # what is infinite then is told by an error
+            return {kind: cells[:, n] * column.scale for n, (kind, column) in enumerate(self._columns.items())}
 
     def trigger_lines(self) -> dict[str, NDArray[np.bool_]]:
         """Where each trigger line is up, [samples], by its name in small letters."""
         lines: dict[str, NDArray[np.bool_]] = {}
         if self._bits is not None:
-            width = int(self._bits.scale)
-            texts = np.loadtxt(
-                self.path, dtype=f"U{width}", delimiter=self._delimiter, skiprows=1, usecols=self._bits.place,
-                ndmin=1, comments=None, quotechar='"', encoding="utf-8-sig",
-            )  # fmt: skip
-            each = np.asarray(texts).reshape(-1, 1).view("U1").reshape(len(texts), width)
-            lines |= {f"d{n}": each[:, n] == "1" for n in range(width)}
+            each = self._levels(self._bits.place, int(self._bits.scale))
+            lines |= {f"d{n}": each[:, n] == "1" for n in range(each.shape[1])}
         if self._lines:
             cells = self._numbers(list(self._lines.values()))
+            bad = ~np.isfinite(cells)
+            if bad.any():
+                sample, n = np.unravel_index(int(np.argmax(bad)), bad.shape)
+                where = f"line {self.line_of(int(sample))}, column {list(self._lines.values())[n] + 1}"
+                raise MeterError(f"{self.path}: {where}: {cells[sample, n]:g} is no level", hint="0 or 1")
             lines |= {name: cells[:, n] != 0 for n, name in enumerate(self._lines)}
         return lines
 
@@ -169,15 +183,11 @@ class _Table:
         raise IndexError(sample)
 
     def _headings(self) -> tuple[list[str], str]:
-        try:
+        with _reading(self.path):
             with self.path.open(newline="", encoding="utf-8-sig") as file:
                 first = file.readline()
-        except UnicodeDecodeError as exc:
-            raise MeterError(f"{self.path}: cannot be read: {exc}", hint="save it as UTF-8") from exc
-        except OSError as exc:
-            raise MeterError(f"{self.path}: cannot be read: {exc}") from exc
-        delimiter = max(",;\t", key=first.count)
-        return next(csv.reader([first], delimiter=delimiter), []), delimiter
+            delimiter = max(",;\t", key=first.count)
+            return next(csv.reader([first], delimiter=delimiter), []), delimiter
 
     def _take(self, place: int, heading: str) -> None:
         text = heading.strip().lower()
@@ -199,16 +209,43 @@ class _Table:
         if name in taken:
             raise MeterError(f"{self.path}: line 1: two columns of {name}", hint="leave the one out that is not meant")
 
+    def _levels(self, place: int, width: int) -> NDArray[np.str_]:
+        """The characters of a column that holds several lines: [samples, width]."""
+        try:
+            # One more than there should be, or what is too long would be cut and pass.
+            texts = self._load(place, f"U{width + 1}", 1)
+        except ValueError as exc:
+            raise MeterError(f"{self.path}: {self._bad_levels(place, width) or exc}", hint=_LEVELS_HINT) from exc
+        each = texts.reshape(-1, 1).view("U1")
+        if not (np.isin(each[:, :width], list(_LEVELS)).all() and (each[:, width] == "").all()):
+            raise MeterError(f"{self.path}: {self._bad_levels(place, width)}", hint=_LEVELS_HINT)
+        return each[:, :width]
+
+    def _bad_levels(self, place: int, width: int) -> str | None:
+        """The first cell that does not hold a character for each line."""
+        for line, row in self._rows():
+            cell = row[place] if place < len(row) else ""
+            if len(cell) != width or not set(cell) <= _LEVELS:
+                return f"line {line}, column {place + 1}: {cell!r} is not {width} levels"
+        return None
+
+    def _load(self, places: int | list[int], dtype: str, ndmin: Literal[1, 2]) -> NDArray[Any]:
+        with warnings.catch_warnings():
+            # That a file holds no samples is told by an error.
+            warnings.simplefilter("ignore", UserWarning)
+            return np.loadtxt(
+                self.path, dtype=dtype, delimiter=self._delimiter, skiprows=1, usecols=places, ndmin=ndmin,
+                comments=None, quotechar='"', encoding="utf-8-sig", max_rows=SAMPLES_MAX + 1,
+            )  # fmt: skip
+
     def _numbers(self, places: list[int]) -> Array:
         try:
-            cells = np.loadtxt(
-                self.path, delimiter=self._delimiter, skiprows=1, usecols=places, ndmin=2, comments=None,
-                quotechar='"', encoding="utf-8-sig",
-            )  # fmt: skip
+            cells: Array = self._load(places, "f8", 2)
         except ValueError as exc:
             raise MeterError(
                 f"{self.path}: {self._bad_cell(places) or exc}", hint="one number in each cell, with a decimal point"
             ) from exc
+        check_length(len(cells), str(self.path))
         if len(cells) < 2:
             raise MeterError(f"{self.path}: a recording has two samples at least")
         return cells
@@ -226,10 +263,20 @@ class _Table:
 
     def _rows(self) -> Iterator[tuple[int, list[str]]]:
         """Number and cells of each line that holds a sample."""
-        with self.path.open(newline="", encoding="utf-8-sig") as file:
+        with _reading(self.path), self.path.open(newline="", encoding="utf-8-sig") as file:
             rows = csv.reader(file, delimiter=self._delimiter)
             next(rows, None)
             yield from ((rows.line_num, row) for row in rows if row)
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except UnicodeDecodeError as exc:
+        raise MeterError(f"{path}: cannot be read: {exc}", hint="save it as UTF-8") from exc
+    except (OSError, csv.Error) as exc:
+        raise MeterError(f"{path}: cannot be read: {exc}") from exc
 
 
 def _check_gaps(table: _Table, time_s: Array, longest_step_s: float | None) -> None:

@@ -9,6 +9,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from crest.errors import MeterError
 
+SAMPLES_MAX = 50_000_000
+"""Of one recording: some minutes at the rate of a fast meter, and a few GB while it is read."""
+
 _UJ_PER_UW_S = 1.0
 
 
@@ -29,7 +32,8 @@ class Recording:
         origin: file or meter, for messages.
 
     Raises:
-        MeterError: fewer than two samples, times that do not grow, or power that is no number or below zero.
+        MeterError: fewer than two samples or more than ``SAMPLES_MAX``, times that do not grow, or power that is no
+            number or below zero.
     """
 
     def __init__(
@@ -40,8 +44,11 @@ class Recording:
         self.marks = marks
         self.origin = origin
         self._check()
-        steps = np.diff(self.time_s) * (self.power_uw[1:] + self.power_uw[:-1]) / 2
-        self._energy_uj = np.concatenate([[0.0], np.cumsum(steps)]) * _UJ_PER_UW_S
+        with np.errstate(over="ignore"):
+            steps = np.diff(self.time_s) * (self.power_uw[1:] + self.power_uw[:-1]) / 2
+            self._energy_uj = np.concatenate([[0.0], np.cumsum(steps)]) * _UJ_PER_UW_S
+        if not np.isfinite(self._energy_uj[-1]):
+            raise MeterError(f"{self.origin}: its energy is no number", hint="are time and power in the units named?")
 
     def energy_uj(self, begin_s: float, end_s: float) -> float:
         """Energy between two moments.
@@ -59,6 +66,8 @@ class Recording:
 
     def mean_power_uw(self, begin_s: float, end_s: float) -> float:
         """Mean power between two moments that differ; see ``energy_uj``."""
+        if begin_s == end_s:
+            raise MeterError(f"{self.origin}: no mean over no time, at {begin_s:g} s")
         return self.energy_uj(begin_s, end_s) / (end_s - begin_s) / _UJ_PER_UW_S
 
     def _until_uj(self, moment_s: float) -> float:
@@ -71,9 +80,22 @@ class Recording:
     def _check(self) -> None:
         if self.time_s.ndim != 1 or self.time_s.shape != self.power_uw.shape or len(self.time_s) < 2:
             raise MeterError(f"{self.origin}: a recording has two samples at least, each with a time and a power")
+        check_length(len(self.time_s), self.origin)
         bad = first_bad_sample(self.time_s, self.power_uw)
         if bad is not None:
             raise MeterError(f"{self.origin}: sample {bad.sample + 1}: {bad.text}")
+
+
+def check_length(samples: int | float, origin: str) -> None:
+    """Refuse a recording before it fills the memory.
+
+    Raises:
+        MeterError: more samples than ``SAMPLES_MAX``.
+    """
+    if samples > SAMPLES_MAX:
+        raise MeterError(
+            f"{origin}: more than {SAMPLES_MAX:,} samples", hint="record for a shorter time, or at a lower rate"
+        )
 
 
 class BadSample(NamedTuple):

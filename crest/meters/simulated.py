@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -9,7 +10,8 @@ import numpy as np
 
 from crest.errors import MeterError
 from crest.measurement import Boundary
-from crest.meters.recording import Mark, Recording
+from crest.meters.base import check_supply
+from crest.meters.recording import Mark, Recording, check_length
 
 
 class Stretch(NamedTuple):
@@ -33,6 +35,9 @@ class SimulatedMeter:
         drift_per_s: by which part all samples grow each second since the meter was switched on.
         offset_uw: added to every sample.
         seed: of the noise.
+
+    Raises:
+        MeterError: an argument that no instrument has.
     """
 
     def __init__(
@@ -48,6 +53,13 @@ class SimulatedMeter:
         offset_uw: float = 0.0,
         seed: int = 0,
     ) -> None:
+        check_supply(boundary, supply_volt)
+        _check("sample_rate_hz", sample_rate_hz, 0 < sample_rate_hz < math.inf)
+        for name, number in (("resolution_uw", resolution_uw), ("noise", noise), ("gain_spread", gain_spread)):
+            _check(name, number, 0 <= number < math.inf)
+        _check("drift_per_s", drift_per_s, math.isfinite(drift_per_s))
+        _check("offset_uw", offset_uw, math.isfinite(offset_uw))
+        _check("seed", seed, isinstance(seed, int) and seed >= 0)
         self.identity = f"simulated, noise {noise:g}, gain {gain_spread:g}, drift {drift_per_s:g}/s, seed {seed}"
         self.boundary: Boundary = boundary
         self.supply_volt = supply_volt
@@ -73,7 +85,7 @@ class SimulatedMeter:
         if self._trace is None:
             raise MeterError("the simulated meter was fed before it was armed")
         for stretch in trace:
-            if not (stretch.duration_s > 0 and 0 <= stretch.power_uw < float("inf")):
+            if not (0 < stretch.duration_s < math.inf and 0 <= stretch.power_uw < math.inf):
                 raise MeterError(f"no stretch of a power trace: {stretch.duration_s} s at {stretch.power_uw} uW")
         self._trace += trace
 
@@ -83,6 +95,7 @@ class SimulatedMeter:
             raise MeterError("the simulated meter has recorded nothing", hint="arm it, then feed it a power trace")
         trace, self._trace = self._trace, None
         ends_s = np.cumsum([stretch.duration_s for stretch in trace])
+        check_length(2 * ends_s[-1] / self._interval_s, self.identity)
         energy = np.concatenate([[0.0], np.cumsum([s.duration_s * s.power_uw for s in trace])])
         edges_s = np.append(np.arange(0.0, ends_s[-1], self._interval_s), ends_s[-1])
         if len(edges_s) > 2 and edges_s[-1] - edges_s[-2] < 1e-9 * self._interval_s:
@@ -105,6 +118,11 @@ class SimulatedMeter:
         if self.resolution_uw:
             seen = np.round(seen / self.resolution_uw) * self.resolution_uw
         return np.maximum(seen, 0.0)
+
+
+def _check(name: str, number: float, makes_sense: bool) -> None:
+    if not makes_sense:
+        raise MeterError(f"simulated meter: {name} is {number}", hint="a number that an instrument can have")
 
 
 def _marks(trace: Sequence[Stretch], ends_s: np.ndarray) -> tuple[Mark, ...]:

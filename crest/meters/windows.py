@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -43,14 +44,17 @@ def read_windows(recordings: Sequence[Recording], repetitions: int) -> Reading:
         repetitions: of the program, in each window.
 
     Raises:
-        MeterError: a recording without marks, or no repetitions.
+        MeterError: a recording without marks, a mark that takes no time or lies outside of it, or no repetitions.
     """
     for recording in recordings:
         if not recording.marks:
             raise MeterError(
                 f"{recording.origin}: no window is marked", hint="is the trigger line connected, and in the recording?"
             )
-    if repetitions < 1 or not recordings:
+        for mark in recording.marks:
+            if not mark.begin_s < mark.end_s:
+                raise MeterError(f"{recording.origin}: a window from {mark.begin_s:g} s to {mark.end_s:g} s is none")
+    if not 1 <= repetitions < math.inf or not recordings:
         raise MeterError(f"{len(recordings)} recordings, {repetitions} repetitions in a window: nothing was measured")
     windows = [(recording, mark) for recording in recordings for mark in recording.marks]
     energies = np.array([recording.energy_uj(*mark) for recording, mark in windows]) / repetitions

@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from crest.energy import EnergyModel, load_energy_models
+from crest.errors import AssetError
 from crest.frozen import Frozen
 from crest.report.format import format_value
 from crest.targets import Region, StallFactor, Target
@@ -54,14 +55,14 @@ def summarise(target: Target) -> TargetSummary:
     """Everything that the tables show of a target.
 
     Raises:
-        AssetError: one of its model files is malformed, or its core has no timing.
+        AssetError: its memory file is malformed, or its core has no timing.
     """
     same = set(TargetSummary.model_fields) - {"ships", "cycle_model", "energy_model", "sources"}
     return TargetSummary(
         **{field: getattr(target, field) for field in same},
         ships=target.folder is None,
         cycle_model=_cycle_model(target, load_core_timing(target.core)),
-        energy_model=_energy_model(load_energy_models(target), target),
+        energy_model=_energy_model_or_why_not(target),
         sources=target.sources.facts,
     )
 
@@ -127,8 +128,20 @@ def _factor(stalls: StallFactor) -> str:
     return f"x{stalls.value:g} [{stalls.low:g}, {stalls.high:g}]"
 
 
+def _energy_model_or_why_not(target: Target) -> ModelSummary:
+    """A model of the user's that is wrong costs its own row, not the list."""
+    try:
+        return _energy_model(load_energy_models(target), target)
+    except AssetError as exc:
+        return ModelSummary(quality="none", origin=exc.message, statements=())
+
+
 def _energy_model(models: Sequence[EnergyModel], target: Target) -> ModelSummary:
-    """The MCU's rail under the target's supply, at its fastest clock, decides: prices are made with it by default."""
+    """The MCU's rail under the target's supply, at its fastest clock, decides: prices are made with it by default.
+
+    Raises:
+        AssetError: the file does not know that clock.
+    """
     supply = target.supply
     rails = [m for m in models if m.boundary == "mcu_rail" and m.conditions.hold_at(supply.volt, supply.regulator)]
     states = [model.run_state(max(target.clock_mhz), target.code_region) for model in rails]

@@ -125,7 +125,11 @@ def set_up(study: Study) -> Setup:
 
 
 def resolve_schedule(choice: ScheduleChoice, workload_period_ms: float) -> Schedule:
-    """The schedule of a study; a cadence without a period takes the workload's own."""
+    """The schedule of a study; a cadence without a period takes the workload's own.
+
+    Raises:
+        StudyError: a margin or a time of collecting that is longer than that period.
+    """
     if choice.cadenced is None:
         return Continuous()
     return cadenced(
@@ -133,4 +137,5 @@ def resolve_schedule(choice: ScheduleChoice, workload_period_ms: float) -> Sched
         sleep="sleep" if choice.cadenced.sleep == "sleep" else "deep_sleep",
         wake_margin_ms=choice.cadenced.wake_margin_ms,
         sampling=choice.cadenced.sampling,
+        source="schedule.cadenced",
     )

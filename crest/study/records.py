@@ -13,7 +13,7 @@ from crest.emulators import engine_names
 from crest.frozen import Frozen
 from crest.measurement import Lowering
 from crest.placement import AS_TARGET, AUTO, PARTS, Placement
-from crest.schedule import Sampling
+from crest.schedule import LARGEST_BATTERY_MAH, SamplingInPeriod, WakeMarginMs
 from crest.study.policy import Policy
 from crest.study.shorthand import NamesWithOptions, OneOrList, WordOrMapping, distinct
 
@@ -67,10 +67,10 @@ class Cadenced(Frozen):
     sleep: Literal["deep", "deep_sleep", "sleep"] = Field(
         default="deep", description="sleep state between two releases; deep is short for deep_sleep"
     )
-    wake_margin_ms: float = Field(
+    wake_margin_ms: WakeMarginMs = Field(
         default=0.0, ge=0, allow_inf_nan=False, description="how long before a release the board is woken up"
     )
-    sampling: Sampling | None = Field(default=None, description="what sensors draw while they collect a window")
+    sampling: SamplingInPeriod = Field(default=None, description="what sensors draw while they collect a window")
 
     @field_validator("sleep")
     @classmethod
@@ -229,7 +229,11 @@ class Study(Frozen):
     )
     reserve: Reserve = Field(default=Reserve(), description="what the rest of the application needs")
     battery_mah: float | None = Field(
-        default=None, gt=0, allow_inf_nan=False, description="battery capacity, for the battery life in reports"
+        default=None,
+        gt=0,
+        le=LARGEST_BATTERY_MAH,
+        allow_inf_nan=False,
+        description="battery capacity, for the battery life in reports",
     )
     policy: Policy = Field(description="objectives and hard constraints")
     search: SearchOptions = Field(default=SearchOptions(), description="how long and how to search")

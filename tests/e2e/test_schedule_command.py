@@ -132,6 +132,9 @@ def test_without_an_energy_model_the_rest_is_still_told(board, tmp_path):
     assert "no energy model" in done.output
     document = json.loads((tmp_path / "out.json").read_text())
     assert not any(row["best"] for row in document["schedules"])
+    (note,) = {note for row in document["schedules"] for note in row["notes"]}
+    assert note == "whether the deadline is met is not known: no energy model"
+    assert f"note: 50.0 ms, 80 MHz, sleep; 50.0 ms, 80 MHz, deep_sleep: {note}" in done.output
     assert {turn["period_ms"]["reason"] for turn in document["break_even"]} == {"no energy model"}
 
 
@@ -151,11 +154,18 @@ def test_options_that_make_no_sense(board, arguments, words):
     assert done.exit_code == 2 and words in " ".join(done.output.split())
 
 
+@pytest.mark.parametrize("command", ["measure", "schedule"])
+@pytest.mark.parametrize("capacity", ["inf", "nan", "1e8", "0"])
+def test_a_battery_that_makes_no_sense(board, command, capacity):
+    done = crest(command, "model.tflite", "--target", board, "--battery-mah", capacity)
+    assert done.exit_code == 2 and "--battery-mah" in done.output
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
         (["--clock-mhz", "17"], "no clock of 17"),
-        (["--wake-margin-ms", "60", "--period-ms", "50"], "wake_margin_ms 60 leaves nothing of period_ms 50"),
+        (["--wake-margin-ms", "60", "--period-ms", "50"], "wake_margin_ms: 60 leaves nothing of period_ms 50"),
         (["--sampling-power-uw", "5", "--sampling-ms", "60", "--period-ms", "50"], "collect_ms 60 is longer"),
     ],
 )

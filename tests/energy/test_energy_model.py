@@ -16,6 +16,7 @@ from crest.assets import asset_path
 from crest.energy import EnergyModel, Work, load_energy_model, load_power
 from crest.errors import AssetError
 from crest.measurement import Estimate
+from crest.report.targets import summarise
 from crest.schedule import Cadenced, Continuous, characterise
 from crest.targets import Target, load_target
 
@@ -171,6 +172,27 @@ def test_the_error_of_programs_left_out_is_the_interval_and_ranking_has_its_own(
     assert bare.value is None and "between programs" in (bare.reason or "")
 
 
+def test_the_whole_interval_is_no_narrower_than_that_between_programs(tmp_path: Path, target: Target) -> None:
+    wide = {"low": 0.5, "high": 4.0, "confidence": 0.9, "reason": "left out"}
+    states = load_changed(tmp_path, target, _set("candidate_error", value=wide)).states(64, "flash", 3.0)
+    assert (states.run_power_uw.low, states.run_power_uw.high) == (
+        states.ranking_run_power_uw.low,
+        states.ranking_run_power_uw.high,
+    )
+
+
+def test_a_folder_of_models_that_is_none_is_an_error(
+    tmp_path: Path, target: Target, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CREST_ENERGY_MODELS", str(tmp_path / "nowhere"))
+    with pytest.raises(AssetError, match="there is no folder"):
+        load_energy_model(target)
+    (tmp_path / "nano33ble.energy.yaml").write_text("models: []")
+    monkeypatch.setenv("CREST_ENERGY_MODELS", str(tmp_path))
+    summary = summarise(target)
+    assert summary.energy_model.quality == "none" and "nano33ble.energy.yaml" in summary.energy_model.origin
+
+
 def test_what_a_reader_must_know_is_noted(tmp_path: Path, target: Target) -> None:
     model = load_changed(tmp_path, target, _set("domain", value={"fp": {"low": 0, "high": 0.01}}))
     (rests,) = model.notes(64, "flash", WORK)
@@ -179,7 +201,7 @@ def test_what_a_reader_must_know_is_noted(tmp_path: Path, target: Target) -> Non
     assert "extrapolated" in noted[1] and "fp per instruction" in noted[1]
     narrowed = {"low": 0.9, "high": 1.1, "confidence": 0.9, "reason": "left out"}
     model = load_changed(tmp_path, target, _set("run", 0, "power_error", value=narrowed))
-    assert "set-up that is not known" in model.notes(64, "flash", WORK)[1]
+    assert "a set-up that is not known" in model.notes(64, "flash", WORK)[1]
     published = load_energy_model(target, "whole_board")
     assert published.notes(64, "flash", WORK) == ()
 
@@ -281,6 +303,13 @@ def _drop(*path: Any) -> Any:
         (_set("target", value="elsewhere"), "one target"),
         (lambda models: models.append(models[0]), "share boundary"),
         (_set("run", 0, "current_ua", value={"value": 3.3, "low": 3.1, "high": 3.5, **GROUNDS}), "current_ua is in uA"),
+        (
+            _set("operator_factors", value={"CONV_2D": {"value": 0.3, "low": 0.01, "high": 1, **GROUNDS}}),
+            "than running does",
+        ),
+        (_set("domain", value={"fp": {"low": 0.9, "high": 0.1}}), "lies above"),
+        (_set("run", 0, "current_ua", "high", value=1e300), "current_ua.high"),
+        (_set("conditions", "temperature_c", value=float("nan")), "temperature_c"),
         (_set("conditions", "volt", value=3300), "no supply of a microcontroller"),
         (_set("conditions", "volt", value=[3.3, 1.8]), "no supply of a microcontroller"),
         (_set("event_energy_pj", value={"smald": {"value": 1, "low": 1, "high": 1, **GROUNDS}}), "no count 'smald'"),

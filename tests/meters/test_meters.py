@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -155,6 +156,12 @@ def test_files_of_several_instruments_are_read(
         ("time_s,power_uw\n0,1\n1,many\n", "line 3, column 2: 'many' is no number"),
         ("time_s,power_uw\n0,1\n1\n", "line 3, column 2: nothing is no number"),
         ("time_s,power_uw\n0,1\n", "two samples"),
+        ("time_s,power_uw\n", "two samples"),
+        ("time_s,power_uw,D0-D7\n0,1,00000000\n1,1\n", "line 3, column 3: '' is not 8 levels"),
+        ("time_s,power_uw,D0-D7\n0,1,00000000\n1,1,1\n", "line 3, column 3: '1' is not 8 levels"),
+        ("time_s,power_uw,D0-D7\n0,1,00000000\n1,1,000000001\n", "line 3, column 3: '000000001' is not 8 levels"),
+        ("time_s,power_uw,D0-D7\n0,1,00000000\n1,1,hellothe\n", "line 3, column 3: 'hellothe' is not 8 levels"),
+        ("time_s,power_uw,trigger\n0,1,0\n1,1,nan\n", "line 3, column 3: nan is no level"),
         ("time_s,power_uw\n1,1\n\n0,1\n", "line 4: time does not grow: 0"),
         ("time_s,power_uw\n0,1\n1,nan\n", "line 3: a power is no number"),
         ("time_s,power_uw\n0,1\n1,-1\n0,1\n", "line 3: power is below zero: -1"),
@@ -170,6 +177,99 @@ def test_a_bad_file_names_the_place(tmp_path: Path, text: str, message: str) -> 
     with pytest.raises(MeterError) as caught:
         meter.collect()
     assert message in caught.value.message and str(path) in caught.value.message
+
+
+@pytest.mark.parametrize("late", [b"\xb5", b"x" * 140_000], ids=["not UTF-8", "an endless cell"])
+def test_what_no_reader_takes_late_in_a_file_is_an_error(tmp_path: Path, late: bytes) -> None:
+    path = tmp_path / "long.csv"
+    path.write_bytes(b"time_s,power_uw\n" + b"".join(b"%d,5\n" % n for n in range(5000)) + b"5000," + late + b"\n")
+    meter = CsvMeter(path)
+    meter.arm()
+    with pytest.raises(MeterError, match=r"long\.csv: cannot be read"):
+        meter.collect()
+
+
+@pytest.mark.filterwarnings("error")
+def test_energy_beyond_all_numbers_is_an_error() -> None:
+    with pytest.raises(MeterError, match="its energy is no number"):
+        Recording([0, 1e9], [1e308, 1e308])
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_file_without_samples_is_told_by_the_error_alone(tmp_path: Path) -> None:
+    path = tmp_path / "empty.csv"
+    path.write_text("time_s,power_uw\n")
+    meter = CsvMeter(path)
+    meter.arm()
+    with pytest.raises(MeterError, match="two samples"):
+        meter.collect()
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"supply_volt": 0.0},
+        {"supply_volt": float("nan")},
+        {"boundary": "rail"},
+        {"longest_step_s": float("nan")},
+        {"longest_step_s": 0.0},
+    ],
+)
+def test_a_file_meter_that_no_recording_has_is_refused(tmp_path: Path, wrong: dict[str, Any]) -> None:
+    with pytest.raises(MeterError, match=next(iter(wrong))):
+        CsvMeter(tmp_path / "recording.csv", **wrong)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"sample_rate_hz": 0.0},
+        {"sample_rate_hz": float("nan")},
+        {"sample_rate_hz": float("inf")},
+        {"seed": -1},
+        {"supply_volt": -1.0},
+        {"noise": -1.0},
+        {"gain_spread": float("inf")},
+        {"drift_per_s": float("nan")},
+        {"offset_uw": float("inf")},
+        {"resolution_uw": -1.0},
+        {"boundary": "rail"},
+    ],
+)
+def test_no_instrument_is_like_that(wrong: dict[str, Any]) -> None:
+    with pytest.raises(MeterError, match=next(iter(wrong))):
+        SimulatedMeter(**wrong)
+
+
+def test_a_recording_that_would_fill_the_memory_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    meter = SimulatedMeter(sample_rate_hz=1e6)
+    meter.arm()
+    with pytest.raises(MeterError, match="no stretch"):
+        meter.feed([Stretch(float("inf"), 1.0)])
+    meter.feed([Stretch(1e9, 1.0)])
+    with pytest.raises(MeterError, match="more than 50,000,000 samples"):
+        meter.collect()
+    for module in ("recording", "csv_meter"):
+        monkeypatch.setattr(f"crest.meters.{module}.SAMPLES_MAX", 3)
+    path = tmp_path / "long.csv"
+    path.write_text("time_s,power_uw\n" + "".join(f"{n},5\n" for n in range(9)))
+    endless = CsvMeter(path)
+    endless.arm()
+    with pytest.raises(MeterError, match=r"long\.csv: more than 3 samples"):
+        endless.collect()
+    with pytest.raises(MeterError, match="more than 3 samples"):
+        Recording(range(4), [1.0] * 4)
+
+
+def test_no_time_has_no_mean_and_is_no_window() -> None:
+    recording = Recording([0, 2], [0, 100], (Mark(1.0, 1.0),))
+    with pytest.raises(MeterError, match="no mean over no time"):
+        recording.mean_power_uw(1, 1)
+    with pytest.raises(MeterError, match="a window from 1 s to 1 s is none"):
+        read_windows([recording], 1)
+    marked = Recording([0, 2], [0, 100], (Mark(0.0, 1.0),))
+    with pytest.raises(MeterError, match="nan repetitions"):
+        read_windows([marked], float("nan"))  # type: ignore[arg-type]
 
 
 # As Power Profiler writes them: a character for each line, a column for each, or both; "-" and "X" are no level.

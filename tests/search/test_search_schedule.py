@@ -39,7 +39,7 @@ def test_both_names_of_a_state_are_one_study():
 
 @pytest.mark.parametrize("written", [{"wake_margin_ms": 100}, {"sampling": {**SENSORS, "collect_ms": 101}}])
 def test_what_is_longer_than_the_period_of_the_workload_is_refused(written):
-    with pytest.raises(StudyError, match="period_ms 100"):
+    with pytest.raises(StudyError, match=r"^schedule\.cadenced: .* period_ms 100"):
         resolved({"cadenced": written})
 
 

@@ -120,8 +120,9 @@ def test_what_this_policy_would_have_trained_is_left_to_be_proposed(earlier):
     assert not keys_of(missed) & warm.avoided
 
 
-def test_a_metric_that_an_earlier_run_did_not_record_leaves_its_trials_out(earlier):
-    plan = make_plan(policy={"minimize": ["rmse_total", "parameters"]}, warm_start=[str(earlier)])
+def test_a_metric_that_has_no_value_in_an_earlier_run_leaves_its_trials_out(earlier):
+    odd = {"minimize": ["rmse_total", "odd"], "derive": {"odd": "log(0 * rmse_total)"}}
+    plan = make_plan(policy=odd, warm_start=[str(earlier)])
     warm = warm_of(plan)
     trained = sum(trial.state == "complete" for trial in trials_of(earlier))
     assert warm.runs[0].left_out["without a metric of this policy"] == trained

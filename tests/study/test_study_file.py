@@ -207,7 +207,20 @@ def test_relative_paths_start_from_the_study_file(tmp_path, monkeypatch):
         (with_value("search.sampler", "bayes"), ["search.sampler", "tpe"]),
         (with_value("search.learning_rate", -1), ["search.learning_rate"]),
         (with_value("reserve.cpu_pct", 100), ["reserve.cpu_pct", "less than 100"]),
+        (
+            with_value("schedule", {"cadenced": {"period_ms": 50, "wake_margin_ms": 50}}),
+            ["schedule.cadenced.wake_margin_ms: 50 leaves nothing of period_ms 50"],
+        ),
+        (
+            with_value(
+                "schedule",
+                {"cadenced": {"period_ms": 50, "sampling": {"power_uw": 1, "reason": "x", "collect_ms": 60}}},
+            ),
+            ["schedule.cadenced.sampling: collect_ms 60 is longer than period_ms 50"],
+        ),
         (with_value("battery_mah", -5), ["battery_mah"]),
+        (with_value("battery_mah", float("inf")), ["battery_mah"]),
+        (with_value("battery_mah", 1e8), ["battery_mah"]),
         (with_value("name", "../walk"), ["name"]),
         (with_value("model", {"space": {}}), ["missing key 'model.family'"]),
         ({"name": "walk"}, ["missing key 'workload'", "missing key 'policy'"]),
