@@ -23,6 +23,8 @@ from crest.targets import Target
 _RUN: Final = ("name", "group", "clock_mhz", "fetch_region", "run_ms", "sleep", "sleep_ms", "wake_ups")
 _POWER: Final = ("energy_uj", "spread", "windows")
 _NEEDED: Final = ("name", "group", "clock_mhz", "fetch_region", "run_ms", "energy_uj")
+_WITH_UNITS: Final = ("run_ms", "sleep_ms", "energy_uj")
+_COLUMNS_HINT: Final = "`crest calibrate --template` prints the columns, with a line of each kind"
 _COUNT, _MACS = "count.", "macs."
 _PREFIXES: Final = {"counts": _COUNT, "macs_by_operator": _MACS}
 
@@ -82,18 +84,17 @@ def read_rows(path: Path, target: Target) -> list[PowerRow]:
 
 
 def _check_heads(path: Path, heads: Sequence[str], target: Target) -> None:
-    hint = "`crest calibrate --template` prints the columns"
     missing = [name for name in _NEEDED if name not in heads]
     if missing:
-        raise CalibrationError(f"{path}: line 1: no column {', '.join(missing)}", hint=hint)
+        raise CalibrationError(f"{path}: line 1: no column {', '.join(missing)}", hint=_COLUMNS_HINT)
     twice = [head for head, times in Counter(heads).items() if times > 1]
     if twice:
-        raise CalibrationError(f"{path}: line 1: column {twice[0]!r} is given twice", hint=hint)
+        raise CalibrationError(f"{path}: line 1: column {twice[0]!r} is given twice", hint=_COLUMNS_HINT)
     regions = [region.name for region in target.regions]
     for head in heads:
         known = head in (*_RUN, *_POWER) or (head.startswith(_MACS) and head != _MACS)
         if not known and not (head.startswith(_COUNT) and is_count(head.removeprefix(_COUNT), regions)):
-            raise CalibrationError(f"{path}: line 1: column {head!r} is not known", hint=hint)
+            raise CalibrationError(f"{path}: line 1: column {head!r} is not known", hint=_COLUMNS_HINT)
 
 
 def _row(place: str, line: Mapping[str, Any], target: Target) -> PowerRow:
@@ -111,7 +112,8 @@ def _row(place: str, line: Mapping[str, Any], target: Target) -> PowerRow:
         *_, field, column = ("", *map(str, first["loc"]))
         # What no single column is to blame for has the place of the whole run.
         where = place if column == "run" else f"{place}, column {_PREFIXES.get(field, '')}{column}"
-        raise CalibrationError(f"{where}: {first['msg'].removeprefix('Value error, ')}", hint=UNITS_HINT) from exc
+        hint = UNITS_HINT if column in _WITH_UNITS else _COLUMNS_HINT
+        raise CalibrationError(f"{where}: {first['msg'].removeprefix('Value error, ')}", hint=hint) from exc
     if row.run.clock_mhz not in target.every_clock_mhz:
         raise CalibrationError(f"{place}, column clock_mhz: {target.name} has no clock of {row.run.clock_mhz:g} MHz")
     if row.run.fetch_region not in {region.name for region in target.regions}:

@@ -24,7 +24,7 @@ from crest.cli.console import errors, results, write_output
 from crest.cli.options import CompilerOption
 from crest.compiler.toolchain import CompilerChoice
 from crest.energy import EnergyModel, load_energy_model, load_energy_models, own_file_name
-from crest.errors import AssetError, CalibrationError
+from crest.errors import AssetError, CalibrationError, CrestError
 from crest.measurement import Boundary
 from crest.meters import SPREAD_LIMIT, SimulatedMeter
 from crest.targets import Target, load_target
@@ -268,13 +268,13 @@ def _rows_kept(rows: list[PowerRow], outputs: Outputs, source: Path | None) -> I
     """What was measured outlives a model that is not written: rows that are in no table yet go to one."""
     try:
         yield
-    except CalibrationError as exc:
+    except CrestError as exc:
         if source is not None:
             raise
         path = outputs.kept_rows
         write_output(path, rows_csv(rows))
         hint = "; ".join(filter(None, (exc.hint, f"what was measured is in {path}")))
-        raise CalibrationError(exc.message, hint=hint) from exc
+        raise type(exc)(exc.message, hint=hint) from exc
 
 
 def _refuse_worse(calibration: Calibration, force: bool) -> None:
