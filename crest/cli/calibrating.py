@@ -24,7 +24,7 @@ from crest.cli.console import errors, results, write_output
 from crest.cli.options import CompilerOption
 from crest.compiler.toolchain import CompilerChoice
 from crest.energy import EnergyModel, load_energy_model, load_energy_models, own_file_name
-from crest.errors import AssetError, CalibrationError, CrestError
+from crest.errors import AssetError, CalibrationError, CrestError, StudyError
 from crest.measurement import Boundary
 from crest.meters import SPREAD_LIMIT, SimulatedMeter
 from crest.targets import Target, load_target
@@ -195,7 +195,7 @@ def _hidden(board: Target, boundary: Boundary, path: Path, clocks_mhz: Sequence[
     hidden = load_energy_model(board, boundary, path)
     for clock_mhz in clocks_mhz:
         if clock_mhz not in board.every_clock_mhz:
-            raise CalibrationError(
+            raise StudyError(
                 f"{board.name} has no clock of {clock_mhz:g} MHz",
                 hint=f"--clock-mhz: {', '.join(f'{clock:g}' for clock in board.every_clock_mhz)}",
             )
