@@ -138,6 +138,27 @@ def test_run_states_that_were_not_measured_stay(target: Target) -> None:
     assert isinstance(calibration.comparison, str) and before.identity in (model.data or "")
 
 
+def test_states_of_a_datasheet_stay_those_of_a_datasheet() -> None:
+    """One clock of three is measured, asleep too: each of the others keeps its currents."""
+    board = load_target("nucleo-g0b1re")
+    before, rows = load_energy_model(board), []
+    for row in asleep(programs(10, 0.02), "sleep", 1800.0):
+        rows.append(row.model_copy(update={"energy_uj": 2 * row.energy_uj}))
+    calibration = calibrate(rows, board, ORIGIN._replace(supply_volt=board.supply.volt), before)
+    model = calibration.model
+    assert [(state.clock_mhz, state.power_error is None) for state in model.run] == [
+        (64, False),
+        (32, True),
+        (16, True),
+    ]
+    assert {rest.clock_mhz: rest.current_ua.kind for rest in model.sleep} == {
+        64: "fit",
+        32: "datasheet",
+        16: "datasheet",
+    }
+    assert any("holds from 1.8 to 3.6 V, the new one 3.3 V" in note for note in calibration.notes)
+
+
 def test_run_states_that_would_change_are_lost_aloud(target: Target) -> None:
     coefficient = load_energy_model(target).run[0].current_ua
     _, calibration = calibrated_twice(target, event_energy_pj={"smlad": coefficient})
