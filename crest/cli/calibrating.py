@@ -17,6 +17,7 @@ from crest.calibrate.bench import SimulatedBench
 from crest.calibrate.models import Calibration, calibrate, write_models
 from crest.calibrate.outputs import Outputs, plan_outputs
 from crest.calibrate.plot import calibration_png
+from crest.calibrate.probe_specs import fetch_regions
 from crest.calibrate.rows import Origin, PowerRow
 from crest.calibrate.suite import NETWORKS, SuiteOptions, measure_suite, run_suite
 from crest.calibrate.tables import read_rows, rows_csv, template_csv
@@ -186,7 +187,7 @@ def _at_volt(board: Target, volt: float) -> Target:
 
 
 def _hidden(board: Target, boundary: Boundary, path: Path, clocks_mhz: Sequence[float]) -> EnergyModel:
-    """The true coefficients, which know every clock that will be run."""
+    """The true coefficients, which know every clock and memory that will be run."""
     if not path.is_file():
         raise AssetError(
             f"{path}: no such file",
@@ -199,7 +200,8 @@ def _hidden(board: Target, boundary: Boundary, path: Path, clocks_mhz: Sequence[
                 f"{board.name} has no clock of {clock_mhz:g} MHz",
                 hint=f"--clock-mhz: {', '.join(f'{clock:g}' for clock in board.every_clock_mhz)}",
             )
-        hidden.run_state(clock_mhz, board.code_region)
+        for region in fetch_regions(board):
+            hidden.run_state(clock_mhz, region)
     return hidden
 
 

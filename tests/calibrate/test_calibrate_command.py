@@ -178,6 +178,11 @@ def test_true_coefficients_are_looked_at_before_anything_runs(short_suite: list[
     assert isinstance(run("nano33ble", "--simulate", str(EXAMPLE), "--volt", "1.8")[2], AssetError)
     error = run("nano33ble", "--simulate", str(EXAMPLE), "--clock-mhz", "63")[2]
     assert isinstance(error, StudyError) and "no clock of 63 MHz" in error.message
+    document = yaml.safe_load(EXAMPLE.read_text())
+    document["models"][0]["run"][0]["fetch_region"] = "ram"
+    Path("ram.yaml").write_text(yaml.safe_dump(document))
+    error = run("nano33ble", "--simulate", "ram.yaml")[2]
+    assert isinstance(error, AssetError) and "no run power at 64 MHz from flash" in error.message
     assert short_suite == []
     document = yaml.safe_load(EXAMPLE.read_text())
     document["models"].insert(
