@@ -1,11 +1,11 @@
 """The analytic schedule beside its execution: boards run a network at a period, sleep in between, and are compared.
 
 Every window is executed; virtual time says how long the board was in which state, and the powers of an energy model
-turn that into joules. Beside it stands what `crest.schedule` computes from the price of one inference. The board's own
-energy model is used where there is one, else powers of a made-up board: what is compared is the arithmetic. The network
-has the shape of a small keyword spotter. Periods: long, tight, an odd number of microseconds without and with a wake
-margin, and one that every window misses. Energies are compared apart where windows are missed: the arithmetic adds a
-wake-up to each of them, which a board that does not sleep does not have.
+turn that into joules. Beside it stands what `crest.schedule` computes from the price of one inference. What is
+compared is the arithmetic, not the powers. The network has the shape of a small keyword spotter. Periods: long, tight,
+an odd number of microseconds without and with a wake margin, and one that every window misses. Energies are compared
+apart where windows are missed: the arithmetic adds a wake-up to each of them, which a board that does not sleep does
+not have.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from crest.compiler.toolchain import target_toolchain
 from crest.energy import load_power
 from crest.errors import SleepStateError
 from crest.measurement import Estimate
-from crest.schedule import Cadenced, PowerStates, SleepName, SleepState, characterise, energy_between_uj
+from crest.schedule import Cadenced, PowerStates, SleepName, characterise, energy_between_uj
 from crest.targets import load_target, target_names
 from crest.timing import load_cycle_model
 
@@ -161,24 +161,8 @@ def latency(backend: EmulatedBackend, program: Program) -> Estimate:
 
 
 def powers(program: Program) -> PowerStates:
-    """Power by state from the energy model of the board; of a made-up board where there is none."""
-    states = load_power(program.target, max(program.target.clock_mhz), program.layout.code).states
-    if all(_is_known(state) for state in (states.sleep, states.deep_sleep)):
-        return states
-    return PowerStates(
-        run_power_uw=_exact(30_000.0),
-        sleep=SleepState(power_uw=_exact(6_000.0), wake_up_ms=_exact(0.001), wake_up_energy_uj=_exact(0.02)),
-        deep_sleep=SleepState(power_uw=_exact(10.0), wake_up_ms=_exact(0.02), wake_up_energy_uj=_exact(0.3)),
-        volt=3.3,
-    )
-
-
-def _is_known(state: SleepState) -> bool:
-    return None not in (state.power_uw.value, state.wake_up_ms.value, state.wake_up_energy_uj.value)
-
-
-def _exact(value: float) -> Estimate:
-    return Estimate(value=value, origin="estimated")
+    """Power by state from the energy model of the board."""
+    return load_power(program.target, max(program.target.clock_mhz), program.layout.code).states
 
 
 def _value(estimate: Estimate) -> float:

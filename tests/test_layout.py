@@ -12,7 +12,7 @@ from crest.targets import target_names
 
 PACKAGE = Path(__file__).resolve().parents[1] / "crest"
 FLOORS = [
-    {"errors", "frozen", "units", "yaml_io", "files", "assets"},
+    {"errors", "frozen", "units", "yaml_io", "files", "assets", "plugins"},
     {
         "workloads",
         "targets",

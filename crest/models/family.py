@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import difflib
-import importlib
 from collections.abc import Mapping, Sequence
-from importlib.metadata import entry_points
 from typing import Any, Final, Protocol, cast
 
-from crest.errors import ModelError, StudyError
+from crest.errors import ModelError
 from crest.models.axes import Axis, ConditionalAxis
 from crest.models.layers import LayerGraph
+from crest.plugins import Plugins
 from crest.workloads.base import Head
 
-ENTRY_POINT_GROUP: Final = "crest.families"
-
-_BUILT_IN: Final = {"tcn": "crest.models.tcn:TCN"}
+_FAMILIES: Final = Plugins("model family", "crest.families", {"tcn": "crest.models.tcn:TCN"}, plural="families")
 
 
 class Family(Protocol):
@@ -40,7 +36,7 @@ class Family(Protocol):
 
 def family_names() -> list[str]:
     """Names of all families, built in or installed, sorted."""
-    return sorted({*_BUILT_IN, *(entry.name for entry in entry_points(group=ENTRY_POINT_GROUP))})
+    return _FAMILIES.names()
 
 
 def load_family(name: str) -> Family:
@@ -49,20 +45,7 @@ def load_family(name: str) -> Family:
     Raises:
         StudyError: no such family, or an installed one that cannot be imported.
     """
-    try:
-        if name in _BUILT_IN:
-            module, attribute = _BUILT_IN[name].split(":")
-            return cast(Family, getattr(importlib.import_module(module), attribute)())
-        for entry in entry_points(group=ENTRY_POINT_GROUP, name=name):
-            return cast(Family, entry.load()())
-    except (ImportError, AttributeError) as exc:
-        raise StudyError(f"family {name!r} cannot be loaded: {exc}") from exc
-    names = family_names()
-    close = difflib.get_close_matches(name, names, n=1)
-    raise StudyError(
-        f"unknown model family {name!r}" + (f"; did you mean {close[0]!r}?" if close else ""),
-        hint=f"families: {', '.join(names)}",
-    )
+    return cast(Family, _FAMILIES.load(name)())
 
 
 def check_candidate(space: Mapping[str, Axis], candidate: Mapping[str, Any]) -> None:

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-import crest.workloads
+import crest.plugins
 from crest.errors import StudyError
-from crest.workloads import ENTRY_POINT_GROUP, load_workload, workload_names
+from crest.workloads import load_workload, workload_names
 from crest.workloads.odometry import Odometry
 
 
@@ -68,10 +68,10 @@ def _offer(monkeypatch: pytest.MonkeyPatch, *entries: tuple[str, str]) -> None:
     monkeypatch.setitem(sys.modules, "crest_test_plugin", module)
 
     def entry_points(*, group: str) -> list[EntryPoint]:
-        assert group == ENTRY_POINT_GROUP
+        assert group == "crest.workloads"
         return [EntryPoint(name, value, group) for name, value in entries]
 
-    monkeypatch.setattr(crest.workloads, "entry_points", entry_points)
+    monkeypatch.setattr(crest.plugins, "entry_points", entry_points)
 
 
 def test_other_packages_add_workloads(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -85,9 +85,9 @@ def test_other_packages_add_workloads(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_plugin_that_cannot_be_imported_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     _offer(monkeypatch, ("gestures", "crest_test_plugin:Absent"), ("taps", "no_such_module_anywhere:Taps"))
-    with pytest.raises(StudyError, match=r"workload\.gestures: crest_test_plugin:Absent cannot be loaded"):
+    with pytest.raises(StudyError, match=r"workload 'gestures': crest_test_plugin:Absent cannot be loaded"):
         load_workload({"gestures": {}})
-    with pytest.raises(StudyError, match=r"workload\.taps"):
+    with pytest.raises(StudyError, match=r"workload 'taps'"):
         load_workload({"taps": {}})
 
 
